@@ -1,0 +1,27 @@
+import CLinux
+import Glibc
+
+/// A network namespace by a descriptor that keeps it alive.
+public struct NetworkNamespace: Sendable {
+    /// The open namespace file.
+    public let descriptor: FileDescriptor
+
+    /// Opens a namespace file, for example `/var/run/netns/cni-…` or `/proc/PID/ns/net`.
+    public init(path: String) throws(SystemError) {
+        descriptor = try FileDescriptor.open(path, O_RDONLY)
+    }
+
+    /// Runs a blocking function on a fresh thread inside the namespace. The thread ends with it, so that no pool thread
+    /// is ever left in a foreign namespace; sockets that the function opens stay in the namespace and may be used from
+    /// anywhere afterwards.
+    public func run<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
+        let descriptor = descriptor
+        return try await Thread.run("netns") {
+            try check(slipway_setns(descriptor.raw, CLONE_NEWNET), "setns")
+            return try body()
+        }
+    }
+
+    private static let CLONE_NEWNET: Int32 = 0x4000_0000
+    private var CLONE_NEWNET: Int32 { Self.CLONE_NEWNET }
+}

@@ -1,0 +1,56 @@
+import CLinux
+import Glibc
+
+/// POSIX threads for what blocks or changes per-thread kernel state.
+public enum Thread {
+    private final class Body: Sendable {
+        let run: @Sendable () -> Void
+        let name: String
+        init(_ name: String, _ run: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.run = run
+        }
+    }
+
+    /// Starts a detached thread with a small stack that runs `body` and ends.
+    ///
+    /// - Parameter name: at most 15 bytes are shown by ps(1).
+    public static func start(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        pthread_attr_setstacksize(&attributes, 512 * 1024)
+        let box = Unmanaged.passRetained(Body(name, body))
+        var thread = pthread_t()
+        let result = pthread_create(&thread, &attributes, entry, box.toOpaque())
+        if result != 0 {
+            box.release()
+            throw SystemError("pthread_create", name, code: result)
+        }
+    }
+
+    private static let entry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { raw in
+        guard let raw else { return nil }
+        let body = Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
+        _ = slipway_set_thread_name(body.name)
+        body.run()
+        return nil
+    }
+
+    /// Runs a blocking function on a thread of its own and suspends the task until it is done.
+    public static func run<Success: Sendable>(
+        _ name: String, _ body: @escaping @Sendable () throws -> Success
+    ) async throws -> Success {
+        try await withCheckedThrowingContinuation { continuation in
+            do {
+                try start(name) { continuation.resume(with: Result(catching: body)) }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// The kernel's id of the calling thread.
+    public static var id: Int32 { slipway_gettid() }
+}

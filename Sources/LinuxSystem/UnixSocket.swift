@@ -1,0 +1,88 @@
+import CLinux
+import Glibc
+
+/// Unix stream sockets by path.
+public enum UnixSocket {
+    /// Longest path that fits `sockaddr_un` with its terminating zero (unix(7)).
+    public static let maximumPathLength = 107
+
+    /// Binds and listens; the socket file gets `mode`.
+    ///
+    /// - Throws: `SystemError` with EADDRINUSE when the path exists, ENAMETOOLONG when it does not fit.
+    public static func listen(
+        _ path: String, mode: UInt32 = 0o600, backlog: Int32 = 128
+    ) throws(SystemError) -> FileDescriptor {
+        let socket = try make()
+        let before = umask(0o777 & ~mode)
+        defer { umask(before) }
+        try withAddress(path) { address, length throws(SystemError) in
+            guard bind(socket.raw, address, length) == 0 else { throw .last("bind", path) }
+        }
+        guard Glibc.listen(socket.raw, backlog) == 0 else { throw .last("listen", path) }
+        return socket
+    }
+
+    /// Connects to a listening socket.
+    public static func connect(_ path: String) throws(SystemError) -> FileDescriptor {
+        let socket = try make()
+        try withAddress(path) { address, length throws(SystemError) in
+            while Glibc.connect(socket.raw, address, length) != 0 {
+                if errno != EINTR { throw .last("connect", path) }
+            }
+        }
+        return socket
+    }
+
+    /// Accepts one connection, blocking.
+    public static func accept(_ listener: FileDescriptor) throws(SystemError) -> FileDescriptor {
+        while true {
+            let raw = slipway_accept(listener.raw)
+            if raw >= 0 { return FileDescriptor(owning: raw) }
+            if raw != -EINTR && raw != -ECONNABORTED { throw SystemError("accept", code: raw) }
+        }
+    }
+
+    /// A connected pair.
+    public static func pair() throws(SystemError) -> (FileDescriptor, FileDescriptor) {
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw .last("socketpair")
+        }
+        return (FileDescriptor(owning: ends[0]), FileDescriptor(owning: ends[1]))
+    }
+
+    /// The user at the other end (SO_PEERCRED, unix(7)).
+    public static func peerUser(_ socket: FileDescriptor) throws(SystemError) -> UInt32 {
+        var pid: Int32 = 0
+        var uid: UInt32 = 0
+        var gid: UInt32 = 0
+        try check(slipway_peer_credentials(socket.raw, &pid, &uid, &gid), "SO_PEERCRED")
+        return uid
+    }
+
+    private static func make() throws(SystemError) -> FileDescriptor {
+        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { throw .last("socket") }
+        return FileDescriptor(owning: raw)
+    }
+
+    private static func withAddress(
+        _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Void
+    ) throws(SystemError) {
+        let bytes = Array(path.utf8)
+        guard bytes.count <= maximumPathLength else { throw SystemError("socket path", path, code: ENAMETOOLONG) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        let result: Result<Void, SystemError> = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                do throws(SystemError) {
+                    return .success(try body(generic, socklen_t(MemoryLayout<sockaddr_un>.size)))
+                } catch {
+                    return .failure(error)
+                }
+            }
+        }
+        try result.get()
+    }
+}
