@@ -129,6 +129,11 @@ public final class FileDescriptor: Sendable {
         }
     }
 
+    /// Another descriptor of the same open file (dup(2)); the file's flags, `O_NONBLOCK` too, are shared.
+    public func duplicate() throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try check(fcntl(raw, F_DUPFD_CLOEXEC, 3), "fcntl"))
+    }
+
     /// Switches `O_NONBLOCK`.
     public func setNonBlocking(_ on: Bool = true) throws(SystemError) {
         try check(slipway_set_nonblocking(raw, on ? 1 : 0), "fcntl")
@@ -149,5 +154,24 @@ public final class FileDescriptor: Sendable {
         var ends: [Int32] = [-1, -1]
         try check(slipway_pipe(&ends), "pipe")
         return (FileDescriptor(owning: ends[0]), FileDescriptor(owning: ends[1]))
+    }
+}
+
+extension FileDescriptor {
+    /// An eventfd(2): readable after ``signalEvent()`` until ``clearEvent()``.
+    public static func event() throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try check(slipway_eventfd(), "eventfd"))
+    }
+
+    /// Makes an eventfd readable.
+    public func signalEvent() {
+        var one: UInt64 = 1
+        _ = Glibc.write(raw, &one, 8)
+    }
+
+    /// Makes a readable eventfd unreadable again. Blocks while it is not readable.
+    public func clearEvent() {
+        var count: UInt64 = 0
+        _ = Glibc.read(raw, &count, 8)
     }
 }

@@ -1,0 +1,71 @@
+internal import GRPCCore
+internal import GRPCNIOTransportCore
+internal import GRPCNIOTransportHTTP2Posix
+internal import GRPCProtobuf
+public import SwiftProtobuf
+
+/// A connection to a container runtime's CRI socket: real gRPC, one HTTP/2 connection for all calls.
+///
+/// It lives inside ``connected(to:_:)``; calls may run at the same time.
+public struct CRIClient: CRICalls {
+    private let client: GRPCClient<HTTP2ClientTransport.Posix>
+
+    /// Room for the answer to a listing on a full node with verbose annotations (the kubelet's own limit).
+    private static let messageLimit = 16 << 20
+
+    /// Connects, runs `body`, and closes the connection when it returns or throws.
+    ///
+    /// A socket that nobody serves shows at the first call, as `unavailable`.
+    ///
+    /// - Parameter socket: the absolute path of the runtime's Unix socket.
+    public static func connected<Result: Sendable>(
+        to socket: String, _ body: (CRIClient) async throws -> Result
+    ) async throws -> Result {
+        let transport = try HTTP2ClientTransport.Posix(
+            // gRPC's Go servers refuse a socket's path as :authority.
+            target: .unixDomainSocket(path: socket, authority: "localhost"),
+            transportSecurity: .plaintext
+        )
+        return try await withGRPCClient(transport: transport) { client in
+            try await body(CRIClient(client: client))
+        }
+    }
+
+    /// Makes one call; see ``CRICalls``.
+    public func call<Response: Message>(
+        _ method: CRIMethod, _ request: some Message, _ response: Response.Type, timeout: Duration?
+    ) async throws(CRIError) -> Response {
+        var options = CallOptions.defaults
+        options.timeout = timeout
+        options.waitForReady = false
+        options.maxRequestMessageBytes = Self.messageLimit
+        options.maxResponseMessageBytes = Self.messageLimit
+        do {
+            return try await client.unary(
+                request: ClientRequest(message: request),
+                descriptor: MethodDescriptor(fullyQualifiedService: method.service, method: method.rawValue),
+                serializer: ProtobufSerializer(),
+                deserializer: ProtobufDeserializer<Response>(),
+                options: options
+            ) { response in try response.message }
+        } catch let error as RPCError {
+            throw CRIError(method, error)
+        } catch {
+            throw CRIError(method, error is CancellationError ? .cancelled : .unknown, "\(error)")
+        }
+    }
+}
+
+extension CRIError {
+    fileprivate init(_ method: CRIMethod, _ error: RPCError) {
+        var message = error.message
+        // The transport's own errors say the reason only in their cause: "connection refused".
+        var cause = error.cause
+        while let reason = cause {
+            let rpc = reason as? RPCError
+            message += ": \(rpc?.message ?? "\(reason)")"
+            cause = rpc?.cause
+        }
+        self.init(method, Code(rawValue: error.code.rawValue) ?? .unknown, message)
+    }
+}

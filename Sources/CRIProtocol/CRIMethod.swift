@@ -1,0 +1,32 @@
+/// A unary call of the Container Runtime Interface; the raw value is its name on the wire.
+public enum CRIMethod: String, CaseIterable, Sendable {
+    case version = "Version"
+    case status = "Status"
+    case runPodSandbox = "RunPodSandbox"
+    case stopPodSandbox = "StopPodSandbox"
+    case removePodSandbox = "RemovePodSandbox"
+    case podSandboxStatus = "PodSandboxStatus"
+    case listPodSandbox = "ListPodSandbox"
+    case createContainer = "CreateContainer"
+    case startContainer = "StartContainer"
+    case stopContainer = "StopContainer"
+    case removeContainer = "RemoveContainer"
+    case listContainers = "ListContainers"
+    case containerStatus = "ContainerStatus"
+    case execSync = "ExecSync"
+    case exec = "Exec"
+    case attach = "Attach"
+    case containerStats = "ContainerStats"
+    case podSandboxStats = "PodSandboxStats"
+    case listImages = "ListImages"
+    case imageStatus = "ImageStatus"
+    case pullImage = "PullImage"
+
+    /// The full name of the gRPC service that has the method.
+    public var service: String {
+        switch self {
+        case .listImages, .imageStatus, .pullImage: "runtime.v1.ImageService"
+        default: "runtime.v1.RuntimeService"
+        }
+    }
+}

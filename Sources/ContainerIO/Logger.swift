@@ -1,0 +1,47 @@
+import Glibc
+import LinuxSystem
+
+/// A logging program (`binary://`): it reads stdout from descriptor 3 and stderr from 4, and closes 5 when it is ready
+/// (containerd's runtime v2 README, "Logging").
+final class Logger: Sendable {
+    /// What is written here the program reads from its descriptor 3.
+    let input: FileDescriptor
+    private let stderr: FileDescriptor
+    private let process: LinuxSystem.Process
+
+    /// Starts the program and waits until it is ready, 10 s at most.
+    init(_ path: String, _ arguments: [String], owner: (id: String, namespace: String)) throws(SystemError) {
+        let output = try FileDescriptor.pipe()
+        let error = try FileDescriptor.pipe()
+        let ready = try FileDescriptor.pipe()
+        let null = try FileDescriptor.open("/dev/null", O_RDWR)
+        var request = Spawn(
+            path, arguments,
+            environment: ["CONTAINER_ID=\(owner.id)", "CONTAINER_NAMESPACE=\(owner.namespace)"])
+        request.descriptors = [
+            0: null.raw, 1: null.raw, 2: null.raw, 3: output.read.raw, 4: error.read.raw, 5: ready.write.raw,
+        ]
+        request.newSession = true
+        process = try request.start()
+        input = output.write
+        stderr = error.write
+        ready.write.close()
+        if try !ready.read.wait(for: Int16(POLLIN), milliseconds: 10_000) {
+            try? process.signal(SIGKILL)
+            _ = try? process.wait()
+            throw SystemError("wait for logging program", path, code: ETIMEDOUT)
+        }
+    }
+
+    /// Ends it: the end of its inputs, SIGTERM, and SIGKILL after 12 s.
+    func finish() async {
+        input.close()
+        stderr.close()
+        let process = process
+        _ = try? await Thread.run("logger-end") {
+            try process.signal(SIGTERM)
+            if try !process.waitForEnd(milliseconds: 12_000) { try process.signal(SIGKILL) }
+            return try process.wait()
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import Glibc
+import LinuxSystem
+
+/// An open output of a container: everything that is written reaches the endpoint as far as somebody reads there.
+public final class Output: Sendable {
+    private let writer: BoundedWriter?
+    /// Both ends of a FIFO are held, so that a containerd that restarts finds its data and nobody gets EPIPE.
+    private let readEnd: FileDescriptor?
+    private let logger: Logger?
+
+    /// Opens an endpoint. Never blocks on a FIFO without a reader.
+    ///
+    /// - Parameter owner: the container's id and namespace, for logging programs.
+    public init(_ endpoint: Endpoint, owner: (id: String, namespace: String)) throws {
+        var readEnd: FileDescriptor?
+        var logger: Logger?
+        switch endpoint {
+        case .none:
+            writer = nil
+        case .fifo(let path):
+            var information = stat()
+            let isFIFO = stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFIFO
+            if isFIFO {
+                // O_RDWR never blocks on Linux (fifo(7)); the writing end alone would fail without a reader.
+                readEnd = try FileDescriptor.open(path, O_RDWR | O_NONBLOCK)
+                writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_NONBLOCK))
+            } else {
+                writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644))
+            }
+        case .file(let path):
+            if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+                try File.makeDirectory(String(path[..<slash]), mode: 0o755)
+            }
+            writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644))
+        case .binary(let path, let arguments):
+            let started = try Logger(path, arguments, owner: owner)
+            logger = started
+            writer = try BoundedWriter(started.input)
+        }
+        self.readEnd = readEnd
+        self.logger = logger
+    }
+
+    /// Adds bytes. Never blocks.
+    public func write(_ bytes: [UInt8]) { writer?.write(bytes) }
+
+    /// Flushes as far as somebody reads within the time, then closes, so that the reader sees the end.
+    public func finish(milliseconds: Int64 = 10_000) async {
+        await writer?.finish(milliseconds: milliseconds)
+        readEnd?.close()
+        await logger?.finish()
+    }
+}

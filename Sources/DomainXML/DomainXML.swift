@@ -1,0 +1,204 @@
+public import MachinePlanning
+
+/// Where the parts of a machine are on this node. None of it is decided: it follows from the sandbox's state directory.
+public struct MachinePaths: Equatable, Sendable {
+    /// QEMU's executable.
+    public var emulator: String
+    /// The Unix socket of the serial port.
+    public var serial: String
+    /// The Unix socket of the guest agent's channel.
+    public var agent: String
+    /// The kernel's file on the node.
+    public var kernel: String?
+    /// The initrd's file on the node.
+    public var initrd: String?
+    /// The image's disk; for messages only, since QEMU gets it as a descriptor.
+    public var base: String
+    /// The cloud-init seed.
+    public var seed: String
+    /// The root disk's overlay; for messages only, since QEMU gets it as a descriptor.
+    public var overlay: String
+
+    /// A set of paths.
+    public init(
+        emulator: String = "/usr/bin/qemu-system-x86_64", serial: String, agent: String, kernel: String? = nil,
+        initrd: String? = nil, base: String, seed: String, overlay: String
+    ) {
+        self.emulator = emulator
+        self.serial = serial
+        self.agent = agent
+        self.kernel = kernel
+        self.initrd = initrd
+        self.base = base
+        self.seed = seed
+        self.overlay = overlay
+    }
+}
+
+/// The `fdgroup` names under which the domain XML refers to opened files.
+public enum DiskDescriptor {
+    /// The overlay, read and written.
+    public static let overlay = "overlay"
+    /// The image's file, read only.
+    public static let base = "base"
+}
+
+extension MachinePlan {
+    /// The domain XML (libvirt's formatdomain.html). Pure: the same plan and paths give the same text.
+    public func domainXML(_ paths: MachinePaths) -> String {
+        XML("domain", ["type": accelerator.value == .kvm ? "kvm" : "qemu"]) {
+            XML("name", text: name)
+            XML("uuid", text: uuid.value)
+            XML("memory", ["unit": "b"], text: "\(memory.value)")
+            XML("vcpu", ["placement": "static"], text: "\(vcpus.value)")
+            systemInformation
+            operatingSystem(paths)
+            features
+            processor
+            XML("clock", ["offset": "utc"]) {
+                XML("timer", ["name": "rtc", "tickpolicy": "catchup"])
+                XML("timer", ["name": "pit", "tickpolicy": "delay"])
+                XML("timer", ["name": "hpet", "present": "no"])
+            }
+            XML("on_poweroff", text: "destroy")
+            XML("on_reboot", text: "restart")
+            XML("on_crash", text: "destroy")
+            devices(paths)
+            XML("seclabel", ["type": "static", "model": "dac", "relabel": "yes"]) {
+                XML("label", text: "+\(user):+\(group)")
+            }
+        }.rendered()
+    }
+
+    private var systemInformation: XML {
+        XML("sysinfo", ["type": "smbios"]) {
+            XML("system") {
+                XML("entry", ["name": "manufacturer"], text: "Slipway")
+                XML("entry", ["name": "product"], text: "Pod")
+                XML("entry", ["name": "serial"], text: uuid.value)
+            }
+        }
+    }
+
+    private func operatingSystem(_ paths: MachinePaths) -> XML {
+        XML("os") {
+            XML("type", ["arch": "x86_64", "machine": "q35"], text: "hvm")
+            if case .kernel(_, _, let commandLine) = boot.value {
+                if let kernel = paths.kernel { XML("kernel", text: kernel) }
+                if let initrd = paths.initrd { XML("initrd", text: initrd) }
+                XML("cmdline", text: commandLine)
+            } else {
+                XML("boot", ["dev": "hd"])
+            }
+            // The console shows the machine from the BIOS's first byte.
+            XML("bios", ["useserial": "yes"])
+            XML("smbios", ["mode": "sysinfo"])
+        }
+    }
+
+    private var features: XML {
+        XML("features") {
+            XML("acpi")
+            XML("apic")
+            if accelerator.value == .tcg {
+                // Unbounded, the translator's cache would grow to an eighth of the host's memory.
+                XML("tcg") { XML("tb-cache", ["unit": "MiB"], text: "128") }
+            }
+        }
+    }
+
+    private var processor: XML {
+        accelerator.value == .kvm
+            ? XML("cpu", ["mode": "host-passthrough", "migratable": "off"])
+            : XML("cpu", ["mode": "maximum", "check": "none"])
+    }
+
+    private func devices(_ paths: MachinePaths) -> XML {
+        XML("devices") {
+            XML("emulator", text: paths.emulator)
+            for disk in disks { self.disk(disk, paths) }
+            XML("controller", ["type": "usb", "model": "none"])
+            XML("controller", ["type": "pci", "index": "0", "model": "pcie-root"])
+            for nic in nics { rootPort(nic) }
+            for nic in nics { interface(nic) }
+            XML("controller", ["type": "virtio-serial", "index": "0"]) { pciAddress(slot: 1) }
+            XML("serial", ["type": "unix"]) {
+                XML("source", ["mode": "bind", "path": paths.serial])
+                XML("target", ["type": "isa-serial", "port": "0"])
+            }
+            XML("console", ["type": "unix"]) {
+                XML("source", ["mode": "bind", "path": paths.serial])
+                XML("target", ["type": "serial", "port": "0"])
+            }
+            XML("channel", ["type": "unix"]) {
+                XML("source", ["mode": "bind", "path": paths.agent])
+                XML("target", ["type": "virtio", "name": "org.qemu.guest_agent.0"])
+            }
+            XML("memballoon", ["model": "none"])
+            XML("rng", ["model": "virtio"]) {
+                XML("backend", ["model": "random"], text: "/dev/urandom")
+                pciAddress(slot: 2)
+            }
+            XML("panic", ["model": "isa"])
+        }
+    }
+
+    private func disk(_ disk: Disk, _ paths: MachinePaths) -> XML {
+        switch disk.content {
+        case .root(let base):
+            XML("disk", ["type": "file", "device": "disk"]) {
+                XML("driver", ["name": "qemu", "type": "qcow2", "discard": "unmap"])
+                XML("source", ["file": paths.overlay, "fdgroup": DiskDescriptor.overlay])
+                XML("backingStore", ["type": "file"]) {
+                    XML("format", ["type": base.format.rawValue])
+                    XML("source", ["file": paths.base, "fdgroup": DiskDescriptor.base])
+                    XML("backingStore")
+                }
+                XML("target", ["dev": disk.target, "bus": "virtio"])
+                XML("serial", text: disk.serial)
+                pciAddress(slot: disk.slot)
+            }
+        case .seed:
+            XML("disk", ["type": "file", "device": "disk"]) {
+                XML("driver", ["name": "qemu", "type": "raw"])
+                XML("source", ["file": paths.seed])
+                XML("target", ["dev": disk.target, "bus": "virtio"])
+                XML("readonly")
+                XML("serial", text: disk.serial)
+                pciAddress(slot: disk.slot)
+            }
+        }
+    }
+
+    // Eight root ports are the functions of one slot, from slot 16 on.
+    private func rootPort(_ nic: NIC) -> XML {
+        let index = nic.bus - 1
+        return XML("controller", ["type": "pci", "index": "\(nic.bus)", "model": "pcie-root-port"]) {
+            if index % 8 == 0 {
+                XML("address", ["type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": "0x0", "multifunction": "on"])
+            } else {
+                XML("address", ["type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": hex(index % 8)])
+            }
+        }
+    }
+
+    private func interface(_ nic: NIC) -> XML {
+        XML("interface", ["type": "ethernet"]) {
+            XML("mac", ["address": nic.mac])
+            XML("target", ["dev": nic.tap, "managed": "no"])
+            XML("model", ["type": "virtio"])
+            XML("mtu", ["size": "\(nic.mtu)"])
+            // No boot ROM: the machine boots from its disk, and the BIOS is faster without.
+            XML("rom", ["enabled": "no"])
+            XML("address", ["type": "pci", "bus": hex(nic.bus), "slot": "0x00", "function": "0x0"])
+        }
+    }
+
+    private func pciAddress(slot: UInt8) -> XML {
+        XML("address", ["type": "pci", "bus": "0x00", "slot": hex(slot), "function": "0x0"])
+    }
+
+    private func hex(_ number: UInt8) -> String {
+        (number < 16 ? "0x0" : "0x") + String(number, radix: 16)
+    }
+}

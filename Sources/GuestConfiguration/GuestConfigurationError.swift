@@ -1,0 +1,36 @@
+public import LinuxSystem
+
+/// Why a seed cannot be made.
+public enum GuestConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A text with a NUL, which no file format here can carry: the field's name.
+    case nul(field: String)
+    /// An entry of the environment without `=` or without a name: its index.
+    case environment(index: Int)
+    /// A file of the pod's seed directory that cannot be used: its name and why.
+    case seedFile(String, reason: String)
+    /// No program to write ISO 9660 with: the paths that were looked at.
+    case noImageProgram([String])
+    /// The program that writes the image failed: its path and what it said.
+    case imageProgram(String, output: String)
+    /// A file could not be read or written.
+    case system(SystemError)
+
+    /// What was found, what is accepted and what would help.
+    public var description: String {
+        switch self {
+        case .nul(let field):
+            "\(field) holds a NUL character; text without it is accepted"
+        case .environment(let index):
+            "process.env[\(index)] is not of the form NAME=value"
+        case .seedFile(let name, let reason):
+            "/var/lib/cloud/seed/nocloud/\(name) \(reason)"
+        case .noImageProgram(let paths):
+            "no program to make the cloud-init seed with: install genisoimage or xorriso (looked for "
+                + paths.joined(separator: ", ") + ")"
+        case .imageProgram(let path, let output):
+            "\(path) could not make the cloud-init seed: \(output)"
+        case .system(let error):
+            error.description
+        }
+    }
+}

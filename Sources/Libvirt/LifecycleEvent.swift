@@ -1,0 +1,84 @@
+import CLibvirt
+
+/// What happened to a domain (`virDomainEventType` and the detail that belongs to it).
+public enum LifecycleEvent: Equatable, Sendable {
+    /// QEMU runs, or runs again.
+    case resumed
+    /// The vCPUs are stopped.
+    case suspended
+    /// The guest shut down; QEMU is about to end.
+    case shutdown
+    /// The guest's kernel panicked (pvpanic).
+    case crashed
+    /// QEMU has ended; why, as far as libvirt knows.
+    case stopped(Stop)
+    /// Anything else.
+    case other(type: Int32, detail: Int32)
+
+    /// `virDomainEventStoppedDetailType`.
+    public enum Stop: Equatable, Sendable {
+        // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+        case shutdown, destroyed, crashed, failed
+        // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+        case other(Int32)
+    }
+
+    init(type: Int32, detail: Int32) {
+        switch UInt32(bitPattern: type) {
+        case VIR_DOMAIN_EVENT_RESUMED.rawValue: self = .resumed
+        case VIR_DOMAIN_EVENT_SUSPENDED.rawValue: self = .suspended
+        case VIR_DOMAIN_EVENT_SHUTDOWN.rawValue: self = .shutdown
+        case VIR_DOMAIN_EVENT_CRASHED.rawValue: self = .crashed
+        case VIR_DOMAIN_EVENT_STOPPED.rawValue:
+            switch UInt32(bitPattern: detail) {
+            case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN.rawValue: self = .stopped(.shutdown)
+            case VIR_DOMAIN_EVENT_STOPPED_DESTROYED.rawValue: self = .stopped(.destroyed)
+            case VIR_DOMAIN_EVENT_STOPPED_CRASHED.rawValue: self = .stopped(.crashed)
+            case VIR_DOMAIN_EVENT_STOPPED_FAILED.rawValue: self = .stopped(.failed)
+            default: self = .stopped(.other(detail))
+            }
+        default: self = .other(type: type, detail: detail)
+        }
+    }
+}
+
+/// A registered event handler; deregistered when released.
+public final class Subscription: Sendable {
+    private final class Box: Sendable {
+        let handler: @Sendable (LifecycleEvent) -> Void
+        init(_ handler: @escaping @Sendable (LifecycleEvent) -> Void) { self.handler = handler }
+    }
+
+    private let connection: Connection
+    private let identifier: Int32
+
+    init(
+        _ connection: Connection, _ domain: Domain?, _ handler: @escaping @Sendable (LifecycleEvent) -> Void
+    ) throws(LibvirtError) {
+        let box = Unmanaged.passRetained(Box(handler))
+        // libvirt's own macro VIR_DOMAIN_EVENT_CALLBACK casts the same way: the callback's type depends on the event.
+        let callback = unsafeBitCast(Self.callback, to: virConnectDomainEventGenericCallback.self)
+        let identifier = lv_virConnectDomainEventRegisterAny(
+            connection.pointer, domain?.pointer, Int32(VIR_DOMAIN_EVENT_ID_LIFECYCLE.rawValue), callback,
+            box.toOpaque(), Self.release)
+        if identifier < 0 {
+            box.release()
+            throw .last("virConnectDomainEventRegisterAny")
+        }
+        self.connection = connection
+        self.identifier = identifier
+    }
+
+    deinit { _ = lv_virConnectDomainEventDeregisterAny(connection.pointer, identifier) }
+
+    private static let callback: virConnectDomainEventCallback = { _, _, event, detail, opaque in
+        guard let opaque else { return 0 }
+        Unmanaged<Box>.fromOpaque(opaque).takeUnretainedValue().handler(LifecycleEvent(type: event, detail: detail))
+        return 0
+    }
+
+    private static let release: virFreeCallback = { opaque in
+        guard let opaque else { return }
+        Unmanaged<Box>.fromOpaque(opaque).release()
+    }
+}

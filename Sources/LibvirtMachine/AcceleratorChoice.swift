@@ -1,0 +1,78 @@
+import Accelerator
+import Configuration
+import FoundationEssentials
+import Glibc
+import LinuxSystem
+import MachinePlanning
+import Sandbox
+
+/// How this node executes guests: the administrator's word, or the result of the proof, which is run once a boot.
+enum AcceleratorChoice {
+    /// - Parameter root: the directory of all sandboxes, a tmpfs: the proof's verdict is kept there.
+    static func decide(
+        _ setting: Configuration.Accelerator, root: String, emulator: String
+    ) throws -> Decision<MachinePlanning.Accelerator> {
+        switch setting {
+        case .tcg: return Decision(.tcg, "Slipway's configuration says tcg")
+        case .auto:
+            let proof = try verdict(root: root, emulator: emulator)
+            return Decision(proof.accelerator == .kvm ? .kvm : .tcg, proof.reason)
+        case .kvm:
+            let proof = try verdict(root: root, emulator: emulator)
+            guard proof.accelerator == .kvm else {
+                throw SandboxError(
+                    .failedPrecondition, "accelerator: Slipway's configuration says kvm, but \(proof.reason)")
+            }
+            return Decision(.kvm, "Slipway's configuration says kvm")
+        }
+    }
+
+    /// The stored verdict, or a new proof under a lock, so that pods that start at once prove it once.
+    static func verdict(root: String, emulator: String) throws -> AcceleratorProof {
+        let directory = "\(root)/.accelerator"
+        let path = "\(directory)/verdict.json"
+        if let stored = read(path) { return stored }
+        try File.makeDirectory(directory)
+        let lock = try File.lock("\(directory)/.lock")
+        defer { lock.close() }
+        if let stored = read(path) { return stored }
+        let proof = try AcceleratorProof.prove(emulator: emulator, directory: directory, runner: SpawnProofRunner())
+        try File.replace(path, with: Array(try JSONEncoder().encode(proof)))
+        return proof
+    }
+
+    private static func read(_ path: String) -> AcceleratorProof? {
+        guard let bytes = try? File.read(path) else { return nil }
+        return try? JSONDecoder().decode(AcceleratorProof.self, from: Data(bytes))
+    }
+
+    /// The group that may open `/dev/kvm` where not everybody may; nil where no group is needed.
+    static func deviceGroup(_ device: String = "/dev/kvm") -> UInt32? {
+        var information = stat()
+        guard stat(device, &information) == 0, information.st_mode & 0o006 != 0o006 else { return nil }
+        return information.st_gid
+    }
+}
+
+/// Runs the accelerator's proof as a child process.
+private struct SpawnProofRunner: ProofRunner {
+    func run(executable: String, arguments: [String], deadline: Duration) throws -> ProofRun {
+        let null = try FileDescriptor.open("/dev/null", O_RDWR)
+        let pipe = try FileDescriptor.pipe()
+        var spawn = Spawn(executable, arguments)
+        spawn.descriptors = [0: null.raw, 1: null.raw, 2: pipe.write.raw]
+        spawn.diesWithParent = true
+        let process = try spawn.start()
+        pipe.write.close()
+        // QEMU's few lines fit into the pipe, so nothing has to read while it runs.
+        let ended = try process.waitForEnd(milliseconds: Int32(clamping: Int64(deadline / .milliseconds(1))))
+        if !ended { try process.signal(SIGKILL) }
+        let status = try process.wait()
+        let text = String(decoding: try pipe.read.readToEnd(limit: 65536), as: UTF8.self)
+        guard ended else { return ProofRun(.deadlinePassed, standardError: text) }
+        switch status {
+        case .exited(let code): return ProofRun(.exited(code), standardError: text)
+        case .signaled(let signal): return ProofRun(.signaled(signal), standardError: text)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import DiskImage
+import DomainXML
+import Glibc
+import LinuxSystem
+import MachinePlanning
+import Sandbox
+import StateDirectory
+
+/// What the image boots, as it was found in the container's root file system.
+struct BootMedium {
+    /// The overlay's name in the container's writable layer.
+    private static let overlayName = ".slipway-root.qcow2"
+
+    private let source: BootSource
+
+    /// Looks for a disk or a kernel in the image.
+    init(_ rootfs: Rootfs, annotations: MachineAnnotations) throws {
+        let tree = try FileDescriptor.open(rootfs.path, O_RDONLY | O_DIRECTORY)
+        source = try BootSource.find(in: tree, disk: annotations.disk)
+    }
+
+    /// As the planner takes it.
+    var request: BootRequest {
+        switch source {
+        case .disk(let disk):
+            .disk(
+                DiskSource(
+                    path: disk.file.path, format: disk.image.format == .qcow2 ? .qcow2 : .raw,
+                    virtualSize: disk.image.virtualSize))
+        case .kernel(let image):
+            .kernel(
+                KernelSource(
+                    kernel: image.kernel.path, initrd: image.initrd?.path,
+                    commandLine: image.commandLine.isEmpty ? nil : image.commandLine))
+        }
+    }
+
+    /// Opens everything that QEMU needs of it; makes the overlay.
+    func open(_ plan: MachinePlan, in rootfs: Rootfs) throws -> OpenMedia {
+        switch source {
+        case .kernel(let image):
+            return OpenMedia(
+                kernel: try image.kernel.hostPath(), initrd: try image.initrd?.hostPath(), base: "", files: [:])
+        case .disk(let disk):
+            let tree = try FileDescriptor.open(rootfs.path, O_RDONLY | O_DIRECTORY)
+            let overlay: FileDescriptor
+            do {
+                overlay = try FileDescriptor.open(
+                    Self.overlayName, in: tree, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            } catch {
+                if error.code != EROFS { throw error }
+                throw SandboxError(
+                    .invalidArgument, "rootfs: is mounted read-only; a machine's disk needs the container's writable layer")
+            }
+            try Overlay.write(to: overlay, virtualSize: plan.disks.first?.virtualSize ?? disk.image.virtualSize)
+            return OpenMedia(
+                kernel: nil, initrd: nil, base: disk.file.path,
+                files: [DiskDescriptor.overlay: overlay, DiskDescriptor.base: disk.file.file])
+        }
+    }
+}
+
+/// The files that QEMU gets.
+struct OpenMedia {
+    let kernel: String?
+    let initrd: String?
+    let base: String
+    let files: [String: FileDescriptor]
+
+    var descriptors: [String: Int32] { files.mapValues(\.raw) }
+
+    func paths(_ directory: StateDirectory) -> MachinePaths {
+        MachinePaths(
+            serial: directory.serial, agent: "\(directory.path)/agent.sock", kernel: kernel, initrd: initrd,
+            base: "\(directory.rootfs)\(base)", seed: directory.seed,
+            overlay: "\(directory.rootfs)/.slipway-root.qcow2")
+    }
+}

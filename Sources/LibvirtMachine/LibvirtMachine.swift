@@ -1,0 +1,166 @@
+import Cgroup
+import FoundationEssentials
+import Glibc
+import Libvirt
+import LinuxSystem
+import Sandbox
+import Synchronization
+
+/// A machine that libvirt started. QEMU is a child of this process (a child subreaper, prctl(2)), so that its end is
+/// known at once and with its status, without libvirt's polling.
+final class LibvirtMachine: Machine {
+    let process: LinuxSystem.Process
+    let serial: FileDescriptor
+    let domain: Domain
+    let cgroup: Cgroup
+    let logFile: String
+
+    private struct State {
+        var killed = false
+        var shutdown = false
+        var crashed = false
+        var stopped = false
+        var exit: MachineExit?
+        var metrics: CgroupMetrics?
+        var waiters: [CheckedContinuation<MachineExit, Never>] = []
+    }
+
+    private let state = Mutex(State())
+    private let stopped: FileDescriptor
+    private let subscription: Mutex<Subscription?> = Mutex(nil)
+
+    init(
+        process: LinuxSystem.Process, serial: FileDescriptor, domain: Domain, cgroup: Cgroup, logFile: String
+    ) throws {
+        self.process = process
+        self.serial = serial
+        self.domain = domain
+        self.cgroup = cgroup
+        self.logFile = logFile
+        stopped = try FileDescriptor.event()
+        let subscription = try domain.onLifecycle { [weak self] event in self?.observe(event) }
+        self.subscription.withLock { $0 = subscription }
+        try LinuxSystem.Thread.start("qemu-wait") { [self] in waitForEnd() }
+    }
+
+    var pid: Int32 { process.pid }
+
+    // On libvirt's event thread.
+    private func observe(_ event: LifecycleEvent) {
+        state.withLock { state in
+            switch event {
+            case .shutdown: state.shutdown = true
+            case .crashed: state.crashed = true
+            case .stopped(let why):
+                state.stopped = true
+                if why == .shutdown { state.shutdown = true }
+            default: break
+            }
+        }
+        if case .stopped = event { stopped.signalEvent() }
+    }
+
+    private func waitForEnd() {
+        let status = (try? process.wait()) ?? .signaled(SIGKILL)
+        let metrics = try? cgroup.metrics()
+        let wasKilled = state.withLock { state in
+            state.metrics = metrics
+            return state.killed
+        }
+        // Why it ended is in libvirt's events, which come through another thread. After our own SIGKILL nothing that
+        // they could say matters.
+        if !wasKilled { _ = try? stopped.wait(for: Int16(POLLIN), milliseconds: 3000) }
+        let exit = state.withLock { Self.exit(status, $0, oomKills: (try? cgroup.oomKillCount()) ?? 0, log: logFile) }
+        let waiters = state.withLock { state in
+            state.exit = exit
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: exit) }
+        subscription.withLock { $0 = nil }
+    }
+
+    private static func exit(
+        _ status: LinuxSystem.Process.Status, _ state: State, oomKills: UInt64, log: String
+    ) -> MachineExit {
+        if state.killed { return MachineExit(status: 137, reason: "killed") }
+        if state.crashed { return MachineExit(status: 70, reason: "the guest's kernel panicked") }
+        if state.shutdown { return MachineExit(status: 0, reason: "the guest powered off") }
+        if status == .signaled(SIGKILL) && oomKills > 0 {
+            return MachineExit(status: 137, outOfMemory: true, reason: "QEMU was killed by the kernel: out of memory")
+        }
+        let lines = ((try? File.text(log)) ?? "").split(separator: "\n")
+        let last = lines.last { !$0.contains("terminating on signal") && !$0.hasPrefix("20") } ?? "nothing in its log"
+        return MachineExit(status: 71, reason: "QEMU ended by itself (\(status)): \(last)")
+    }
+
+    func ended() async -> MachineExit {
+        await withCheckedContinuation { continuation in
+            let exit = state.withLock { state in
+                if state.exit == nil { state.waiters.append(continuation) }
+                return state.exit
+            }
+            if let exit { continuation.resume(returning: exit) }
+        }
+    }
+
+    func kill() {
+        state.withLock { $0.killed = true }
+        try? process.signal(SIGKILL)
+    }
+
+    func metrics() throws -> CgroupMetrics {
+        if let metrics = state.withLock({ $0.metrics }) { return metrics }
+        return try cgroup.metrics()
+    }
+
+    // libvirt's calls block, on the guest's agent for seconds; each has a thread of its own.
+
+    func resume() async throws {
+        try await LinuxSystem.Thread.run("resume") { [domain] in try domain.resume() }
+    }
+
+    func pause() async throws {
+        try await LinuxSystem.Thread.run("pause") { [domain] in try domain.suspend() }
+    }
+
+    func requestShutdown(attempt: Int) async throws {
+        try await LinuxSystem.Thread.run("shutdown") { [domain] in
+            // A guest that has an agent but no handler for the button is asked through the agent from time to time.
+            if attempt % 4 == 3 {
+                _ = try? domain.agentCommand(#"{"execute":"guest-shutdown","arguments":{"mode":"powerdown"}}"#, seconds: 1)
+            }
+            try domain.pressPowerButton()
+        }
+    }
+
+    func update(_ resources: CgroupResources) async throws {
+        // RAM and vCPUs are the machine's for its life; what is left to change are the cgroup's shares and quota.
+        var changes = CgroupResources()
+        changes.cpuShares = resources.cpuShares
+        changes.cpuQuota = resources.cpuQuota
+        changes.cpuPeriod = resources.cpuPeriod
+        changes.pidsLimit = resources.pidsLimit
+        try cgroup.apply(changes)
+    }
+
+    func execute(_ command: GuestCommand) async throws -> GuestCommand.Result {
+        let agent = GuestAgent(domain)
+        let pid = try await LinuxSystem.Thread.run("guest-exec") { try agent.start(command) }
+        var pause = Duration.milliseconds(5)
+        while true {
+            let result = try await LinuxSystem.Thread.run("guest-exec") { try agent.result(of: pid) }
+            if let result { return result }
+            do {
+                try await Task.sleep(for: pause)
+            } catch {
+                // Whoever asked has given up: the command in the guest is ended too.
+                _ = try? await LinuxSystem.Thread.run("guest-exec") {
+                    try agent.start(GuestCommand(["/bin/kill", "-9", "\(pid)"]))
+                }
+                throw error
+            }
+            pause = min(pause * 2, .milliseconds(200))
+        }
+    }
+}

@@ -1,0 +1,307 @@
+import Accelerator
+import Cgroup
+import Configuration
+import ContainerIO
+import DiskImage
+import DomainXML
+import FoundationEssentials
+import Glibc
+import GuestConfiguration
+import Libvirt
+import LinuxSystem
+import MachinePlanning
+public import OCIRuntimeSpec
+public import Sandbox
+public import StateDirectory
+
+/// Makes machines on this node: the one place where a plan's effects are.
+///
+/// The process lives in the pod's network namespace and in a mount namespace of its own. Everything runs on one thread,
+/// from which libvirt forks QEMU; that thread visits the container's cgroup for the time of the fork.
+public actor LibvirtMachineHost: MachineHost {
+    private static let emulator = "/usr/bin/qemu-system-x86_64"
+
+    private let executor: ThreadExecutor
+    private let directory: StateDirectory
+    private let root: String
+    private let log: @Sendable (String) -> Void
+
+    private var record: SandboxRecord
+    private var configuration = Configuration()
+    private var driver: Task<EmbeddedDriver, any Error>?
+    private var hierarchy: CgroupHierarchy?
+    private var home: CgroupMembership?
+    private var sandboxGroup: Cgroup?
+    private var machines: [String: MachineTraces] = [:]
+
+    /// The thread that everything runs on.
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// A host for one sandbox.
+    ///
+    /// - Parameters:
+    ///   - record: as the front wrote it.
+    ///   - root: the directory of all sandboxes.
+    public init(
+        _ directory: StateDirectory, record: SandboxRecord, root: String = StateDirectory.defaultRoot,
+        log: @escaping @Sendable (String) -> Void
+    ) throws {
+        executor = try ThreadExecutor("machine-host")
+        self.directory = directory
+        self.record = record
+        self.root = root
+        self.log = log
+    }
+
+    // MARK: The sandbox
+
+    /// Joins the sandbox's cgroup, and begins to open libvirt's driver.
+    public func prepare(_ request: CreateRequest, spec: Spec) async throws {
+        configuration = try Configuration.load(request.configPath)
+        let annotations = try CRIAnnotations(spec.annotations ?? [:])
+        if annotations.type == .sandbox {
+            guard spec.linux?.namespaces?.contains(where: { $0.type == .network }) == true else {
+                throw SandboxError(
+                    .invalidArgument,
+                    "hostNetwork: a machine cannot live in the node's network; leave hostNetwork out of the pod's spec")
+            }
+        }
+        record.podName = annotations.podName ?? ""
+        record.podNamespace = annotations.podNamespace ?? ""
+        record.podUID = annotations.podUID ?? ""
+        let hierarchy = try CgroupHierarchy.discover()
+        self.hierarchy = hierarchy
+        home = try CgroupMembership(thread: Thread.id, in: hierarchy)
+        if annotations.type == .sandbox, let path = spec.linux?.cgroupsPath, !path.isEmpty {
+            let group = hierarchy.group(at: try CgroupPath(path))
+            record.cgroups.append(path)
+            try record.write(to: directory)
+            // Without the pause container's own limits, which are made for a process that does nothing.
+            try group.create()
+            try group.enter(process: 0)
+            sandboxGroup = group
+        } else {
+            try record.write(to: directory)
+        }
+        openDriver()
+    }
+
+    private func openDriver() {
+        guard driver == nil else { return }
+        let (directory, cache) = (directory, configuration.cache)
+        driver = Task { try await Thread.run("libvirt-open") { try EmbeddedDriver(directory, cache: cache) } }
+    }
+
+    // MARK: Create
+
+    /// Plans, checks and starts a machine, paused.
+    public func create(
+        _ request: CreateRequest, spec: Spec, annotations: CRIAnnotations
+    ) async throws -> any Machine {
+        var timeline = Timeline()
+        for previous in machines.keys { await remove(container: previous) }
+        configuration = try Configuration.load(request.configPath)
+        openDriver()
+        let namespace = annotations.podNamespace ?? ""
+        let machineAnnotations = try MachineAnnotations(spec.annotations ?? [:]) { [configuration] name in
+            configuration.allows(annotation: name, in: namespace)
+        }
+        let volumes = try Volumes(spec.mounts ?? [])
+        let accelerator = try AcceleratorChoice.decide(
+            configuration.accelerator, root: root, emulator: Self.emulator)
+        timeline.stamp("accelerator")
+
+        var undo = Undo()
+        do {
+            let user = try UserClaim.take(from: configuration.users, for: directory, root: root)
+            let group = accelerator.value == .kvm ? AcceleratorChoice.deviceGroup() ?? user.id : user.id
+            var traces = MachineTraces(user: user)
+            record.machine = SandboxRecord.Machine(
+                container: request.id, containerName: annotations.containerName ?? "", user: user.id)
+            if let path = spec.linux?.cgroupsPath, !path.isEmpty, !record.cgroups.contains(path) {
+                record.cgroups.append(path)
+            }
+            try record.write(to: directory)
+            undo.add { [directory] in user.release(owner: directory) }
+
+            let rootfs = try Rootfs(request.rootfs, at: directory.rootfs)
+            undo.add { rootfs.unmount() }
+            traces.rootfs = rootfs
+            timeline.stamp("rootfs")
+
+            let image = try BootMedium(rootfs, annotations: machineAnnotations)
+            timeline.stamp("image")
+
+            let network = try MachineNetwork.plan()
+            timeline.stamp("network planned")
+
+            let plan = try MachinePlan(
+                MachineRequest(
+                    identity: identity(request, annotations),
+                    cpuQuota: spec.linux?.resources?.cpu?.quota, cpuPeriod: spec.linux?.resources?.cpu?.period,
+                    memoryLimit: spec.linux?.resources?.memory?.limit.flatMap { $0 > 0 ? UInt64($0) : nil },
+                    boot: image.request, links: network.links, annotations: machineAnnotations,
+                    accelerator: accelerator, defaultVCPUs: configuration.defaultVCPUs,
+                    defaultMemory: configuration.defaultMemory, user: user.id, group: group))
+            try write(plan)
+            let media = try image.open(plan, in: rootfs)
+            timeline.stamp("planned")
+
+            let cgroup = try makeCgroup(spec, &undo)
+            traces.cgroup = cgroup
+            try network.apply(owner: user.id)
+            undo.add { network.remove() }
+            traces.network = network
+            timeline.stamp("network applied")
+
+            if plan.cloudInit == .nocloud {
+                try Seed.write(
+                    to: directory.seed, plan: plan, network: network, spec: spec, overrides: volumes.seed)
+                timeline.stamp("seed")
+            }
+            try await network.serveAddresses(plan: plan, directory: directory)
+            timeline.stamp("dhcp")
+
+            guard let driver else { throw SandboxError(.internalError, "libvirt's driver was not opened") }
+            let connection = try await driver.value.connection
+            timeline.stamp("libvirt opened")
+
+            let paths = media.paths(directory)
+            let xml = plan.domainXML(paths)
+            try File.replace(directory.domain, with: Array(xml.utf8))
+            let domain = try connection.define(xml, descriptors: media.descriptors)
+            traces.domain = domain
+            undo.add { try? domain.undefine() }
+            try visit(cgroup) { try domain.startPaused() }
+            undo.add { try? domain.destroy() }
+            timeline.stamp("QEMU started")
+
+            let process = try qemu(plan)
+            if let score = spec.process?.oomScoreAdj {
+                // Lowering needs CAP_SYS_RESOURCE; without it the score stays what this process has.
+                try? File.put("\(score)", into: "/proc/\(process.pid)/oom_score_adj")
+            }
+            record.machine?.process = try SandboxRecord.ProcessIdentity(pid: process.pid)
+            try record.write(to: directory)
+            let machine = try LibvirtMachine(
+                process: process, serial: try UnixSocket.connect(directory.serial), domain: domain, cgroup: cgroup,
+                logFile: "\(directory.libvirt)/log/qemu/\(plan.name).log")
+            machines[request.id] = traces
+            timeline.stamp("machine ready")
+            log("created \(plan.name): \(timeline.text)")
+            return machine
+        } catch {
+            undo.run()
+            record.machine = nil
+            try? record.write(to: directory)
+            log("create \(request.id) failed: \(error); \(timeline.text)")
+            throw error
+        }
+    }
+
+    private func identity(_ request: CreateRequest, _ annotations: CRIAnnotations) -> MachineIdentity {
+        MachineIdentity(
+            container: request.id, sandbox: record.id, podName: annotations.podName ?? request.id,
+            podNamespace: annotations.podNamespace ?? record.namespace, podUID: annotations.podUID ?? "",
+            containerName: annotations.containerName ?? request.id)
+    }
+
+    private func write(_ plan: MachinePlan) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try File.replace(directory.plan, with: Array(try encoder.encode(plan)))
+    }
+
+    private func makeCgroup(_ spec: Spec, _ undo: inout Undo) throws -> Cgroup {
+        guard let hierarchy else { throw SandboxError(.internalError, "the sandbox was not prepared") }
+        guard let path = spec.linux?.cgroupsPath, !path.isEmpty else {
+            throw SandboxError(.invalidArgument, "config.json: linux.cgroupsPath: is missing")
+        }
+        let group = hierarchy.group(at: try CgroupPath(path))
+        try group.create()
+        undo.add { try? group.remove() }
+        var limits = spec.linux?.resources.map(CgroupResources.init) ?? CgroupResources()
+        // limits.memory is the guest's RAM. What QEMU needs beyond it is the RuntimeClass's overhead, which the kubelet
+        // adds to the pod's cgroup but not to the container's.
+        let overhead = Int64(configuration.overhead)
+        limits.memoryLimit = limits.memoryLimit.map { $0 > 0 ? $0 + overhead : $0 }
+        limits.memorySwapLimit = limits.memorySwapLimit.map { $0 > 0 ? $0 + overhead : $0 }
+        try group.apply(limits)
+        return group
+    }
+
+    /// Runs a function with this thread (cgroup v2: this process) inside a cgroup, so that what it forks is born there.
+    private func visit(_ group: Cgroup, _ body: () throws -> Void) throws {
+        guard let hierarchy else { throw SandboxError(.internalError, "the sandbox was not prepared") }
+        switch hierarchy {
+        case .v1:
+            let before = try CgroupMembership(thread: Thread.id, in: hierarchy)
+            try group.enter(thread: 0)
+            let result = Result { try body() }
+            try before.enter(thread: 0)
+            try result.get()
+        case .v2:
+            try group.enter(process: 0)
+            let result = Result { try body() }
+            if let sandboxGroup {
+                try sandboxGroup.enter(process: 0)
+            } else {
+                try home?.enter(process: 0)
+            }
+            try result.get()
+        }
+    }
+
+    private func qemu(_ plan: MachinePlan) throws -> LinuxSystem.Process {
+        let path = "\(directory.libvirt)/run/qemu/\(plan.name).pid"
+        let text = try File.text(path, limit: 64).split(separator: "\n").first.map(String.init) ?? ""
+        guard let pid = Int32(text) else {
+            throw SandboxError(.internalError, "\(path): holds \"\(text)\", which is no process id")
+        }
+        return try LinuxSystem.Process(pid: pid)
+    }
+
+    // MARK: Remove
+
+    /// Removes what is left of a container whose machine has ended.
+    public func remove(container: String) async {
+        guard let traces = machines.removeValue(forKey: container) else { return }
+        traces.network?.remove()
+        attempt("undefine the domain") { try traces.domain?.undefine() }
+        attempt("empty the cgroup") { try traces.cgroup?.kill() }
+        attempt("remove the cgroup") { try traces.cgroup?.remove() }
+        if let cgroup = traces.cgroup {
+            record.cgroups.removeAll { path in (try? CgroupPath(path)) == cgroup.path }
+        }
+        traces.rootfs?.unmount()
+        traces.user.release(owner: directory)
+        for path in [directory.seed, directory.plan, directory.domain, directory.serial] {
+            attempt("remove") { try File.remove(path) }
+        }
+        record.machine = nil
+        attempt("write the record") { try record.write(to: directory) }
+    }
+
+    /// Leaves the sandbox's cgroup, removes it and the state directory.
+    public func close() async {
+        for container in machines.keys { await remove(container: container) }
+        driver?.cancel()
+        attempt("leave the sandbox's cgroup") { try home?.enter(process: 0) }
+        attempt("remove the sandbox's cgroup") { try sandboxGroup?.remove() }
+        // Open connections hold libvirt's files; this process is about to end.
+        attempt("remove the state directory") { try File.removeTree(directory.path) }
+    }
+
+    private func attempt(_ what: String, _ body: () throws -> Void) {
+        do { try body() } catch { log("cannot \(what): \(error)") }
+    }
+}
+
+/// What a machine leaves on the node until its container is deleted.
+struct MachineTraces {
+    let user: UserClaim
+    var rootfs: Rootfs?
+    var cgroup: Cgroup?
+    var network: MachineNetwork?
+    var domain: Domain?
+}

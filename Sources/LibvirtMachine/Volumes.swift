@@ -1,0 +1,35 @@
+import OCIRuntimeSpec
+import Sandbox
+
+/// The mounts of a container's spec as a machine sees them.
+struct Volumes {
+    /// Where a pod mounts its cloud-init seed.
+    static let seedDestination = "/var/lib/cloud/seed/nocloud"
+
+    /// Files and directories that the kubelet or containerd put into every container. A guest gets what is in them in
+    /// other ways (its network configuration, its host name) or, like a service account's token, not at all.
+    private static let everyContainers: Set<String> = [
+        "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/shm", "/dev/termination-log",
+        "/var/run/secrets/kubernetes.io/serviceaccount", "/run/secrets/kubernetes.io/serviceaccount",
+    ]
+
+    /// The host's directory of the cloud-init seed, if the pod has one.
+    let seed: String?
+
+    /// - Throws: ``SandboxError`` for a volume that the guest would not see.
+    init(_ mounts: [Spec.Mount]) throws {
+        var seed: String?
+        for mount in mounts {
+            let isBind = mount.type == "bind" || (mount.options ?? []).contains { $0 == "bind" || $0 == "rbind" }
+            guard isBind, !Self.everyContainers.contains(mount.destination) else { continue }
+            guard mount.destination == Self.seedDestination else {
+                throw SandboxError(
+                    .invalidArgument,
+                    "volumeMounts: \(mount.destination): volumes cannot be shared with a machine; a ConfigMap or Secret "
+                        + "with cloud-init files at \(Self.seedDestination) is accepted")
+            }
+            seed = mount.source
+        }
+        self.seed = seed
+    }
+}

@@ -1,0 +1,89 @@
+/// A decided value with the reason for it.
+public struct Decision<Value: Codable & Equatable & Sendable>: Codable, Equatable, Sendable {
+    /// What was decided.
+    public var value: Value
+    /// Why, in a few words for people.
+    public var reason: String
+
+    /// A decision.
+    public init(_ value: Value, _ reason: String) {
+        self.value = value
+        self.reason = reason
+    }
+}
+
+/// Everything that is decided about a machine. The same value makes the domain XML, is kept in the state directory and
+/// is shown by the CLI.
+public struct MachinePlan: Codable, Equatable, Sendable {
+    /// The plan's layout.
+    public var version = 1
+    /// Who asked.
+    public var identity: MachineIdentity
+    /// libvirt's name of the domain.
+    public var name: String
+    /// The SMBIOS and domain UUID.
+    public var uuid: Decision<String>
+    /// How it is executed.
+    public var accelerator: Decision<Accelerator>
+    /// Number of vCPUs.
+    public var vcpus: Decision<Int>
+    /// Guest RAM in bytes.
+    public var memory: Decision<UInt64>
+    /// What it boots.
+    public var boot: Decision<Boot>
+    /// The disks, in the order of their names vda, vdb, …
+    public var disks: [Disk]
+    /// The NICs, in the order of their PCI addresses.
+    public var nics: [NIC]
+    /// Whether a cloud-init seed is made.
+    public var cloudInit: MachineAnnotations.CloudInit
+    /// QEMU's user id.
+    public var user: UInt32
+    /// QEMU's group id: the user's number, or the group that may open `/dev/kvm`.
+    public var group: UInt32
+
+    /// What a machine boots.
+    public enum Boot: Codable, Equatable, Sendable {
+        /// The first disk, through the BIOS.
+        case disk
+        /// A kernel, with paths in the image.
+        case kernel(kernel: String, initrd: String?, commandLine: String)
+    }
+
+    /// A disk of the guest.
+    public struct Disk: Codable, Equatable, Sendable {
+        /// What is behind it.
+        public enum Content: Codable, Equatable, Sendable {
+            /// The pod's writable layer over the image's file, which is only read.
+            case root(base: DiskSource)
+            /// The cloud-init seed.
+            case seed
+        }
+        /// `vda`, `vdb`, …
+        public var target: String
+        /// What it holds.
+        public var content: Content
+        /// Bytes that the guest sees; nil for the seed, whose size follows from its files.
+        public var virtualSize: UInt64?
+        /// Serial number, by which the guest finds it under `/dev/disk/by-id/virtio-…`.
+        public var serial: String
+        /// PCI address on bus 0.
+        public var slot: UInt8
+    }
+
+    /// A NIC of the guest.
+    public struct NIC: Codable, Equatable, Sendable {
+        /// The link in the pod's network namespace.
+        public var link: String
+        /// The TAP.
+        public var tap: String
+        /// MAC address.
+        public var mac: String
+        /// Bytes.
+        public var mtu: UInt32
+        /// The PCI bus behind the NIC's own root port.
+        public var bus: UInt8
+        /// Why it sits there.
+        public var reason: String
+    }
+}

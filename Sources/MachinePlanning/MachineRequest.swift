@@ -1,0 +1,150 @@
+/// What was asked for: the pod's spec, its image and its network, as values, and what the node adds.
+public struct MachineRequest: Codable, Equatable, Sendable {
+    /// Who asks.
+    public var identity: MachineIdentity
+    /// `linux.resources.cpu.quota` in microseconds; nil or not positive: no limit.
+    public var cpuQuota: Int64?
+    /// `linux.resources.cpu.period` in microseconds.
+    public var cpuPeriod: UInt64?
+    /// `linux.resources.memory.limit` in bytes; nil: no limit.
+    public var memoryLimit: UInt64?
+    /// What is booted.
+    public var boot: BootRequest
+    /// The links of the pod's network namespace in the order of the guest's NICs.
+    public var links: [RequestedLink]
+    /// The pod's annotations.
+    public var annotations: MachineAnnotations
+    /// How the node executes guests, and why.
+    public var accelerator: Decision<Accelerator>
+    /// vCPUs and RAM of pods that have no limits.
+    public var defaultVCPUs: Int
+    /// Bytes.
+    public var defaultMemory: UInt64
+    /// QEMU's user id.
+    public var user: UInt32
+    /// QEMU's group id: the user's number, or the group that may open `/dev/kvm`.
+    public var group: UInt32
+
+    /// A request.
+    public init(
+        identity: MachineIdentity, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, memoryLimit: UInt64? = nil,
+        boot: BootRequest, links: [RequestedLink] = [], annotations: MachineAnnotations = MachineAnnotations(),
+        accelerator: Decision<Accelerator>, defaultVCPUs: Int = 1, defaultMemory: UInt64 = 512 << 20, user: UInt32, group: UInt32
+    ) {
+        self.identity = identity
+        self.cpuQuota = cpuQuota
+        self.cpuPeriod = cpuPeriod
+        self.memoryLimit = memoryLimit
+        self.boot = boot
+        self.links = links
+        self.annotations = annotations
+        self.accelerator = accelerator
+        self.defaultVCPUs = defaultVCPUs
+        self.defaultMemory = defaultMemory
+        self.user = user
+        self.group = group
+    }
+}
+
+/// A machine's names.
+public struct MachineIdentity: Codable, Equatable, Sendable {
+    /// The container's id.
+    public var container: String
+    /// The sandbox's id.
+    public var sandbox: String
+    /// The pod's name; the container's id outside Kubernetes.
+    public var podName: String
+    /// The pod's namespace.
+    public var podNamespace: String
+    /// The pod's uid.
+    public var podUID: String
+    /// The container's name in the pod.
+    public var containerName: String
+
+    /// A set of names.
+    public init(
+        container: String, sandbox: String, podName: String, podNamespace: String, podUID: String, containerName: String
+    ) {
+        self.container = container
+        self.sandbox = sandbox
+        self.podName = podName
+        self.podNamespace = podNamespace
+        self.podUID = podUID
+        self.containerName = containerName
+    }
+}
+
+/// How guests are executed.
+public enum Accelerator: String, Codable, Sendable, CaseIterable {
+    /// The kernel's hypervisor.
+    case kvm
+    /// QEMU's translator.
+    case tcg
+}
+
+/// What a machine boots.
+public enum BootRequest: Codable, Equatable, Sendable {
+    /// A disk image inside the container image.
+    case disk(DiskSource)
+    /// A kernel inside the container image.
+    case kernel(KernelSource)
+}
+
+/// A disk image as it was found.
+public struct DiskSource: Codable, Equatable, Sendable {
+    /// Formats that are booted.
+    public enum Format: String, Codable, Sendable {
+        // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+        case qcow2, raw
+    }
+    /// Path in the image.
+    public var path: String
+    /// Sniffed from the header.
+    public var format: Format
+    /// Bytes that the guest sees.
+    public var virtualSize: UInt64
+
+    /// A disk.
+    public init(path: String, format: Format, virtualSize: UInt64) {
+        self.path = path
+        self.format = format
+        self.virtualSize = virtualSize
+    }
+}
+
+/// A kernel as it was found.
+public struct KernelSource: Codable, Equatable, Sendable {
+    /// Path in the image.
+    public var kernel: String
+    /// Path in the image.
+    public var initrd: String?
+    /// Content of `/boot/cmdline`.
+    public var commandLine: String?
+
+    /// A kernel.
+    public init(kernel: String, initrd: String? = nil, commandLine: String? = nil) {
+        self.kernel = kernel
+        self.initrd = initrd
+        self.commandLine = commandLine
+    }
+}
+
+/// A link that becomes a NIC.
+public struct RequestedLink: Codable, Equatable, Sendable {
+    /// The link's name in the pod's network namespace.
+    public var name: String
+    /// The TAP that QEMU opens.
+    public var tap: String
+    /// The guest's MAC address, `aa:bb:cc:dd:ee:ff`.
+    public var mac: String
+    /// Bytes.
+    public var mtu: UInt32
+
+    /// A link.
+    public init(name: String, tap: String, mac: String, mtu: UInt32) {
+        self.name = name
+        self.tap = tap
+        self.mac = mac
+        self.mtu = mtu
+    }
+}

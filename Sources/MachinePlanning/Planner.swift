@@ -1,0 +1,130 @@
+extension MachinePlan {
+    /// Smallest guest RAM that is started: below it neither a BIOS nor a kernel gets far.
+    public static let minimumMemory: UInt64 = 64 << 20
+    /// Most vCPUs: QEMU's q35 takes 288, libvirt's BIOS guests 255.
+    public static let maximumVCPUs = 255
+    /// Most NICs: each has a root port of its own.
+    public static let maximumNICs = 32
+
+    /// Decides everything about a machine. Pure: the same request gives the same plan.
+    ///
+    /// - Throws: ``PlanRefusal``.
+    public init(_ request: MachineRequest) throws(PlanRefusal) {
+        identity = request.identity
+        name = "slipway-\(request.identity.container.prefix(12))"
+        uuid = Self.uuid(request.identity)
+        accelerator = request.accelerator
+        vcpus = try Self.vcpus(request)
+        memory = try Self.memory(request)
+        cloudInit = request.annotations.cloudInit
+        user = request.user
+        group = request.group
+        disks = []
+        switch request.boot {
+        case .disk(let source):
+            guard request.annotations.kernelArguments == nil else {
+                throw PlanRefusal(
+                    field: MachineAnnotations.prefix + "kernel-arguments",
+                    problem: "the image holds a disk (\(source.path)), whose boot loader decides on the kernel's arguments")
+            }
+            boot = Decision(.disk, "the image holds the disk \(source.path), \(source.format.rawValue)")
+            disks.append(try Self.rootDisk(source, request.annotations))
+        case .kernel(let source):
+            let arguments = request.annotations.kernelArguments ?? source.commandLine ?? "console=ttyS0"
+            boot = Decision(
+                .kernel(kernel: source.kernel, initrd: source.initrd, commandLine: arguments),
+                "the image holds no disk but the kernel \(source.kernel)")
+        }
+        if request.annotations.cloudInit == .nocloud {
+            let index = disks.count
+            disks.append(
+                Disk(target: Self.target(index), content: .seed, virtualSize: nil, serial: "cidata", slot: Self.diskSlot(index)))
+        }
+        guard request.links.count <= Self.maximumNICs else {
+            throw PlanRefusal(
+                field: "network", problem: "\(request.links.count) links in the pod's network namespace; up to \(Self.maximumNICs) are accepted")
+        }
+        nics = request.links.enumerated().map { index, link in
+            NIC(
+                link: link.name, tap: link.tap, mac: link.mac, mtu: link.mtu, bus: UInt8(index + 1),
+                reason: index == 0 ? "the pod's first link" : "link \(index + 1) of the pod, in their order")
+        }
+    }
+
+    private static func vcpus(_ request: MachineRequest) throws(PlanRefusal) -> Decision<Int> {
+        guard let quota = request.cpuQuota, quota > 0, let period = request.cpuPeriod, period > 0 else {
+            return Decision(request.defaultVCPUs, "no CPU limit; the node's default")
+        }
+        let quotient = UInt64(quota).dividedReportingOverflow(by: period).partialValue
+        let count = quotient + (UInt64(quota) % period == 0 ? 0 : 1)
+        guard count <= UInt64(maximumVCPUs) else {
+            throw PlanRefusal(field: "limits.cpu", problem: "gives \(count) vCPUs; up to \(maximumVCPUs) are accepted")
+        }
+        let whole = UInt64(quota) % period == 0
+        return Decision(Int(count), "limits.cpu, \(quota) of \(period) µs" + (whole ? "" : ", rounded up"))
+    }
+
+    private static func memory(_ request: MachineRequest) throws(PlanRefusal) -> Decision<UInt64> {
+        guard let limit = request.memoryLimit else {
+            return Decision(request.defaultMemory, "no memory limit; the node's default")
+        }
+        guard limit >= minimumMemory else {
+            throw PlanRefusal(
+                field: "limits.memory",
+                problem: "is \(ByteCount.text(limit)); at least \(ByteCount.text(minimumMemory)) are needed by a guest")
+        }
+        // QEMU takes RAM in whole MiB without rounding it up, which would go over the pod's limit.
+        let rounded = (limit >> 20) << 20
+        return Decision(rounded, "limits.memory" + (rounded == limit ? "" : ", rounded down to whole MiB"))
+    }
+
+    private static func rootDisk(_ source: DiskSource, _ annotations: MachineAnnotations) throws(PlanRefusal) -> Disk {
+        let size = annotations.diskSize ?? source.virtualSize
+        guard size >= source.virtualSize else {
+            throw PlanRefusal(
+                field: MachineAnnotations.prefix + "disk-size",
+                problem: "is \(ByteCount.text(size)); the image's disk has \(ByteCount.text(source.virtualSize)) already")
+        }
+        return Disk(target: target(0), content: .root(base: source), virtualSize: size, serial: "root", slot: diskSlot(0))
+    }
+
+    private static func target(_ index: Int) -> String {
+        // vda … vdz, vdaa …: bijective base 26, as the kernel names them.
+        var number = index + 1
+        var letters = ""
+        while number > 0 {
+            let (quotient, rest) = (number - 1).quotientAndRemainder(dividingBy: 26)
+            letters = String(UnicodeScalar(UInt8(ascii: "a") + UInt8(rest))) + letters
+            number = quotient
+        }
+        return "vd\(letters)"
+    }
+
+    // Slots of bus 0: 1 and 2 are the fixed devices', 3 to 15 the disks', 16 and up the NICs' root ports, 31 the chipset's.
+    private static func diskSlot(_ index: Int) -> UInt8 { UInt8(3 + index) }
+
+    private static func uuid(_ identity: MachineIdentity) -> Decision<String> {
+        let uid = identity.podUID.lowercased()
+        if isUUID(uid) { return Decision(uid, "the pod's uid") }
+        // Two FNV-1a hashes over the container's id: stable for the container, and a version 8 UUID (RFC 9562).
+        var bytes: [UInt8] = []
+        for seed in [UInt64(0xcbf2_9ce4_8422_2325), 0x9ae1_6a3b_2f90_404f] {
+            var hash = seed
+            for byte in identity.container.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: hash >> UInt64(shift))) }
+        }
+        bytes[6] = bytes[6] & 0x0f | 0x80
+        bytes[8] = bytes[8] & 0x3f | 0x80
+        var text = ""
+        for (index, byte) in bytes.enumerated() {
+            if [4, 6, 8, 10].contains(index) { text += "-" }
+            text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return Decision(text, "made from the container's id; there is no pod uid")
+    }
+
+    private static func isUUID(_ text: String) -> Bool {
+        let groups = text.split(separator: "-", omittingEmptySubsequences: false)
+        return groups.map(\.utf8.count) == [8, 4, 4, 4, 12] && groups.allSatisfy { $0.allSatisfy(\.isHexDigit) }
+    }
+}

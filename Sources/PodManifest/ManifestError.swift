@@ -1,0 +1,21 @@
+/// Why a manifest cannot be played, with the place in it.
+public struct ManifestError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The field, as `spec.containers[0].resources.limits.cpu`; may begin with the document's kind and name.
+    public let field: String
+    /// What was found, what is accepted, what would help.
+    public let reason: String
+
+    /// Makes an error about one field.
+    public init(_ field: String, _ reason: String) {
+        self.field = field
+        self.reason = reason
+    }
+
+    /// The same error with its field below another one.
+    public func below(_ parent: String) -> ManifestError {
+        ManifestError(field.isEmpty ? parent : "\(parent).\(field)", reason)
+    }
+
+    /// `field: reason`.
+    public var description: String { field.isEmpty ? reason : "\(field): \(reason)" }
+}

@@ -1,0 +1,551 @@
+public import Cgroup
+public import ContainerIO
+import Glibc
+import LinuxSystem
+import OCIRuntimeSpec
+
+/// One pod's sandbox: its containers, their states, and who waits for them.
+///
+/// Nothing in here waits for a guest while it holds up another call: whatever may take long is awaited, and State,
+/// Wait, Stats, Kill and Connect answer from what the actor knows.
+public actor Sandbox {
+    private let namespace: String
+    private let id: String
+    private let host: any MachineHost
+    private let events: any EventSink
+    private let consoleListener: ConsoleListener?
+    private let onEnd: @Sendable () -> Void
+
+    private var containers: [String: Container] = [:]
+    private var creating: [String: [CheckedContinuation<Void, Never>]] = [:]
+    private var sandboxDeleted = false
+    private var ended = false
+
+    /// How long the power button's presses are apart.
+    public static let powerButtonInterval = Duration.seconds(2)
+
+    /// A sandbox without containers.
+    ///
+    /// - Parameters:
+    ///   - namespace: containerd's namespace.
+    ///   - id: the sandbox's id.
+    ///   - console: where clients of the machine's console come in.
+    ///   - onEnd: called once, when the last container is gone and the process may exit.
+    public init(
+        namespace: String, id: String, host: any MachineHost, events: any EventSink, console: ConsoleListener?,
+        onEnd: @escaping @Sendable () -> Void
+    ) {
+        self.namespace = namespace
+        self.id = id
+        self.host = host
+        self.events = events
+        consoleListener = console
+        self.onEnd = onEnd
+    }
+
+    // MARK: Create and Start
+
+    /// Task.Create: plans, checks and starts the machine paused.
+    ///
+    /// - Returns: the process id that stands for the container.
+    public func create(_ request: CreateRequest) async throws -> UInt32 {
+        guard containers[request.id] == nil, creating[request.id] == nil else {
+            throw SandboxError(.alreadyExists, "container \(request.id): exists already in this sandbox")
+        }
+        guard !ended else { throw SandboxError(.unavailable, "sandbox \(id): is shutting down") }
+        creating[request.id] = []
+        defer { for waiter in creating.removeValue(forKey: request.id) ?? [] { waiter.resume() } }
+
+        let spec = try Self.readSpec(request.bundle)
+        let annotations = try CRIAnnotations(spec.annotations ?? [:])
+        let container: Container
+        if annotations.type == .sandbox {
+            try await host.prepare(request, spec: spec)
+            container = Container(request, kind: .pause, pid: UInt32(getpid()))
+        } else {
+            if let other = containers.values.first(where: { $0.machine != nil && $0.exit == nil }) {
+                throw SandboxError(
+                    .failedPrecondition,
+                    "container \(request.id): the pod has a machine already (container \(other.id)); a pod has one machine")
+            }
+            if annotations.type == nil { try await host.prepare(request, spec: spec) }
+            let outputs = try openOutputs(request)
+            let machine = try await host.create(request, spec: spec, annotations: annotations)
+            container = Container(request, kind: .machine(machine), pid: UInt32(machine.pid))
+            do {
+                try connect(container, machine, outputs)
+            } catch {
+                machine.kill()
+                _ = await machine.ended()
+                await host.remove(container: request.id)
+                throw error
+            }
+        }
+        containers[request.id] = container
+        events.publish(.created(request, pid: container.pid))
+        if let machine = container.machine {
+            Task { [id = container.id] in await self.machineEnded(id, machine.ended()) }
+        }
+        return container.pid
+    }
+
+    private static func readSpec(_ bundle: String) throws -> Spec {
+        let path = "\(bundle)/config.json"
+        do {
+            return try Spec.decode(File.read(path, limit: Spec.maximumSize))
+        } catch let error as SystemError {
+            throw SandboxError(.invalidArgument, "\(error)")
+        }
+    }
+
+    private func openOutputs(_ request: CreateRequest) throws -> [Output] {
+        let endpoint = try Endpoint(request.stdio.stdout)
+        if !request.stdio.terminal { _ = try Endpoint(request.stdio.stderr) }
+        return [try Output(endpoint, owner: (request.id, namespace))]
+    }
+
+    private func connect(_ container: Container, _ machine: any Machine, _ outputs: [Output]) throws {
+        let console = try Console(serial: machine.serial, outputs: outputs)
+        container.console = console
+        container.outputs = outputs
+        if case .fifo(let path) = try Endpoint(container.request.stdio.stdin) {
+            container.input = try Input(path) { bytes in
+                // A serial line has no end; containerd's end of input is nothing to the guest.
+                if !bytes.isEmpty { console.type(bytes) }
+            }
+        }
+        consoleListener?.serve(console)
+    }
+
+    /// Task.Start of a container, or of an exec when `exec` is not empty.
+    public func start(_ id: String, exec: String = "") async throws -> UInt32 {
+        let container = try find(id)
+        if !exec.isEmpty { return try startExec(container, exec) }
+        guard case .created = container.state else {
+            throw SandboxError.wrongState(id, "start", container.state.name, accepted: "created")
+        }
+        if let machine = container.machine {
+            container.state = .starting(early: nil)
+            do {
+                try await machine.resume()
+            } catch {
+                if case .starting(let early?) = container.state {
+                    end(container, early)
+                } else {
+                    container.state = .created
+                }
+                throw error
+            }
+        }
+        let early: MachineExit? = if case .starting(let early) = container.state { early } else { nil }
+        container.state = .running
+        events.publish(.started(id: id, pid: container.pid))
+        if let early { end(container, early) }
+        return container.pid
+    }
+
+    // MARK: The end of a machine
+
+    private func machineEnded(_ id: String, _ exit: MachineExit) async {
+        guard let container = containers[id] else { return }
+        if exit.outOfMemory {
+            events.publish(.outOfMemory(id: id))
+            // containerd before 2.3 learns of it from the event alone, which has to be there before Wait returns.
+            await events.flush(milliseconds: 1000)
+        }
+        switch container.state {
+        case .starting: container.state = .starting(early: exit)
+        case .stopped: break
+        default: end(container, exit)
+        }
+    }
+
+    private func end(_ container: Container, _ machineExit: MachineExit) {
+        guard container.exit == nil else { return }
+        for exec in container.execs.values where exec.exit == nil {
+            exec.task?.cancel()
+            if case .running = exec.state { endExec(container, exec, status: 137) }
+        }
+        container.shutdown?.cancel()
+        let exit = Exit(status: machineExit.status)
+        container.state = .stopped(exit)
+        events.publish(.exited(id: container.id, process: container.id, pid: container.pid, exit))
+        for waiter in container.waiters { waiter.resume(returning: exit) }
+        container.waiters = []
+
+        container.input?.close()
+        if container.machine != nil { consoleListener?.serve(nil) }
+        let (console, outputs) = (container.console, container.outputs)
+        container.flush = Task {
+            await console?.end()
+            for output in outputs { await output.finish(milliseconds: 5000) }
+        }
+    }
+
+    // MARK: Questions
+
+    /// Task.Connect: the pid that stands for a container; for unknown ones the sandbox's own, and no error
+    /// (containerd asks with ids that it half knows after a restart).
+    public func pid(of id: String) -> UInt32 { containers[id]?.pid ?? UInt32(getpid()) }
+
+    /// Task.Pids.
+    public func pids(of id: String) throws -> [(pid: UInt32, exec: String?)] {
+        let container = try find(id)
+        let execs = container.execs.values.filter { if case .running = $0.state { true } else { false } }
+        return [(container.pid, nil)] + execs.map { (container.pid, $0.id) }
+    }
+
+    /// What Task.State tells.
+    public struct Status: Sendable {
+        // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+        public enum State: Sendable { case created, running, stopped, paused }
+        /// Where the process is in its life.
+        public var state: State
+        /// The container's bundle.
+        public var bundle: String
+        /// The pid that stands for it.
+        public var pid: UInt32
+        /// The streams as they were given.
+        public var stdio: Stdio
+        /// How it ended.
+        public var exit: Exit?
+    }
+
+    /// Task.State.
+    public func status(_ id: String, exec: String = "") throws -> Status {
+        let container = try find(id)
+        if !exec.isEmpty {
+            let exec = try find(exec, in: container)
+            let state: Status.State =
+                switch exec.state {
+                case .created: .created
+                case .running: .running
+                case .stopped: .stopped
+                }
+            return Status(
+                state: state, bundle: container.request.bundle, pid: container.pid, stdio: exec.stdio, exit: exec.exit)
+        }
+        let state: Status.State =
+            switch container.state {
+            case .created: .created
+            case .starting, .running: .running
+            case .paused: .paused
+            case .stopped: .stopped
+            }
+        return Status(
+            state: state, bundle: container.request.bundle, pid: container.pid, stdio: container.request.stdio,
+            exit: container.exit)
+    }
+
+    /// Task.Wait: suspends until the end; at once when it has come.
+    public func wait(_ id: String, exec: String = "") async throws -> Exit {
+        let container = try find(id)
+        if exec.isEmpty {
+            if let exit = container.exit { return exit }
+            return await withCheckedContinuation { container.waiters.append($0) }
+        }
+        let exec = try find(exec, in: container)
+        if let exit = exec.exit { return exit }
+        return await withCheckedContinuation { exec.waiters.append($0) }
+    }
+
+    /// Task.Stats.
+    public func metrics(_ id: String) throws -> CgroupMetrics {
+        let container = try find(id)
+        guard let machine = container.machine else {
+            throw SandboxError(.notFound, "container \(id): stands for the pod and has no accounting of its own")
+        }
+        return try machine.metrics()
+    }
+
+    // MARK: Verbs
+
+    /// Task.Kill.
+    ///
+    /// SIGKILL ends a machine; SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGPWR and SIGRTMIN+3 (systemd's halt) press its power
+    /// button; 0 asks whether it is there.
+    public func kill(_ id: String, exec: String = "", signal: UInt32, all: Bool = false) throws {
+        let container = try find(id)
+        if !exec.isEmpty { return try killExec(container, exec, signal) }
+        guard container.exit == nil else {
+            throw SandboxError(.notFound, "container \(id): its process has ended already")
+        }
+        switch Int32(truncatingIfNeeded: signal) {
+        case 0: break
+        case SIGKILL:
+            if let machine = container.machine {
+                machine.kill()
+            } else {
+                endPause(container, status: 137)
+            }
+        case SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGPWR, 37:
+            if let machine = container.machine {
+                requestShutdown(container, machine)
+            } else {
+                endPause(container, status: 128 + signal)
+            }
+        default:
+            throw SandboxError(
+                .invalidArgument,
+                "container \(id): signal \(signal) means nothing to a machine; accepted are KILL (9), and for the power "
+                    + "button TERM (15), INT (2), QUIT (3), HUP (1), PWR (30) and RTMIN+3 (37)")
+        }
+    }
+
+    private func endPause(_ container: Container, status: UInt32) {
+        for other in containers.values where other.exit == nil { other.machine?.kill() }
+        end(container, MachineExit(status: status, reason: "the pod was stopped"))
+    }
+
+    private func requestShutdown(_ container: Container, _ machine: any Machine) {
+        guard container.shutdown == nil else { return }
+        if case .created = container.state { return machine.kill() }
+        container.shutdown = Task {
+            // A guest that is still in its boot loader loses the button's first presses.
+            var attempt = 0
+            while !Task.isCancelled {
+                try? await machine.requestShutdown(attempt: attempt)
+                attempt += 1
+                try? await Task.sleep(for: Self.powerButtonInterval)
+            }
+        }
+    }
+
+    /// Task.Pause.
+    public func pause(_ id: String) async throws {
+        let (container, machine) = try findMachine(id, "pause")
+        guard case .running = container.state else {
+            throw SandboxError.wrongState(id, "pause", container.state.name, accepted: "running")
+        }
+        try await machine.pause()
+        guard case .running = container.state else { return }
+        container.state = .paused
+        events.publish(.paused(id: id))
+    }
+
+    /// Task.Resume.
+    public func resume(_ id: String) async throws {
+        let (container, machine) = try findMachine(id, "resume")
+        guard case .paused = container.state else {
+            throw SandboxError.wrongState(id, "resume", container.state.name, accepted: "paused")
+        }
+        try await machine.resume()
+        guard case .paused = container.state else { return }
+        container.state = .running
+        events.publish(.resumed(id: id))
+    }
+
+    /// Task.Update.
+    public func update(_ id: String, _ resources: CgroupResources) async throws {
+        let container = try find(id)
+        guard let machine = container.machine else { return }
+        guard container.exit == nil else { throw SandboxError(.notFound, "container \(id): has ended already") }
+        try await machine.update(resources)
+    }
+
+    /// Task.CloseIO.
+    public func closeInput(_ id: String, exec: String = "") throws {
+        let container = try find(id)
+        if exec.isEmpty {
+            container.input?.closeWriter()
+        } else {
+            try find(exec, in: container).input?.closeWriter()
+        }
+    }
+
+    /// Task.ResizePty: a serial line has no size that could be set.
+    public func resize(_ id: String, exec: String = "") throws {
+        let container = try find(id)
+        if !exec.isEmpty { _ = try find(exec, in: container) }
+    }
+
+    // MARK: Delete and Shutdown
+
+    /// Task.Delete of a container, or of an exec when `exec` is not empty.
+    public func delete(_ id: String, exec: String = "") async throws -> (pid: UInt32, exit: Exit) {
+        if creating[id] != nil { await withCheckedContinuation { creating[id, default: []].append($0) } }
+        let container = try find(id)
+        if !exec.isEmpty { return try deleteExec(container, exec) }
+        if case .created = container.state {
+            if let machine = container.machine {
+                machine.kill()
+                _ = await machine.ended()
+                end(container, MachineExit(status: 137, reason: "deleted before it was started"))
+            } else {
+                end(container, MachineExit(status: 137, reason: "deleted before it was started"))
+            }
+        }
+        guard let exit = container.exit else {
+            throw SandboxError.wrongState(id, "delete", container.state.name, accepted: "created or stopped")
+        }
+        await container.flush?.value
+        await host.remove(container: id)
+        guard containers.removeValue(forKey: id) != nil else { throw SandboxError.noContainer(id) }
+        events.publish(.deleted(id: id, process: "", pid: container.pid, exit))
+        if id == self.id { sandboxDeleted = true }
+        endLater()
+        return (container.pid, exit)
+    }
+
+    /// Task.Shutdown: ends the sandbox unless it still has containers.
+    ///
+    /// - Parameter now: even then.
+    public func shutdown(now: Bool) async {
+        guard now || containers.isEmpty && creating.isEmpty else { return }
+        await finish()
+    }
+
+    /// A sandbox whose own container is gone gets no Shutdown from some versions of containerd.
+    private func endLater() {
+        guard sandboxDeleted, containers.isEmpty, creating.isEmpty else { return }
+        Task {
+            try? await Task.sleep(for: .seconds(5))
+            if containers.isEmpty && creating.isEmpty { await finish() }
+        }
+    }
+
+    private func finish() async {
+        guard !ended else { return }
+        ended = true
+        for container in containers.values {
+            guard let machine = container.machine, container.exit == nil else { continue }
+            machine.kill()
+            _ = await machine.ended()
+        }
+        for id in containers.keys { await host.remove(container: id) }
+        await events.flush(milliseconds: 3000)
+        consoleListener?.close()
+        await host.close()
+        onEnd()
+    }
+
+    // MARK: Exec
+
+    /// Task.Exec: adds a command for the guest; ``start(_:exec:)`` runs it.
+    public func exec(
+        _ id: String, exec execID: String, stdio: Stdio, arguments: [String], environment: [String]
+    ) throws {
+        let (container, _) = try findMachine(id, "run a command in")
+        guard case .running = container.state else {
+            throw SandboxError.wrongState(id, "run a command", container.state.name, accepted: "running")
+        }
+        guard container.execs[execID] == nil else {
+            throw SandboxError(.alreadyExists, "exec \(execID): exists already in container \(id)")
+        }
+        guard !stdio.terminal else {
+            throw SandboxError(
+                .unimplemented,
+                "exec \(execID): the guest agent has no terminals; run the command without one (kubectl exec without -t), "
+                    + "or use the console (kubectl attach -it, slipway console)")
+        }
+        guard !arguments.isEmpty else { throw SandboxError(.invalidArgument, "exec \(execID): args: is empty") }
+        for uri in [stdio.stdin, stdio.stdout, stdio.stderr] { _ = try Endpoint(uri) }
+        container.execs[execID] = Exec(id: execID, stdio: stdio, arguments: arguments, environment: environment)
+        events.publish(.execAdded(id: id, exec: execID))
+    }
+
+    private func startExec(_ container: Container, _ execID: String) throws -> UInt32 {
+        let exec = try find(execID, in: container)
+        guard case .created = exec.state else {
+            throw SandboxError.wrongState(container.id, "start exec \(execID)", exec.state.name, accepted: "created")
+        }
+        guard let machine = container.machine, case .running = container.state else {
+            throw SandboxError.wrongState(container.id, "run a command", container.state.name, accepted: "running")
+        }
+        let owner = (id: container.id, namespace: namespace)
+        let output = try Output(Endpoint(exec.stdio.stdout), owner: owner)
+        let error = try Output(Endpoint(exec.stdio.stderr), owner: owner)
+        let gathered = GatheredInput(limit: 1 << 20)
+        if case .fifo(let path) = try Endpoint(exec.stdio.stdin) {
+            exec.input = try Input(path) { gathered.receive($0) }
+        } else {
+            gathered.receive([])
+        }
+        exec.state = .running
+        events.publish(.execStarted(id: container.id, exec: execID, pid: container.pid))
+        let (id, arguments, environment) = (container.id, exec.arguments, exec.environment)
+        exec.task = Task {
+            var status: UInt32
+            do {
+                let input = await gathered.all()
+                let result = try await machine.execute(
+                    GuestCommand(arguments, environment: environment, input: input))
+                output.write(result.output)
+                error.write(result.error)
+                status = result.status
+            } catch {
+                let sentence = "slipway: \(error)\n"
+                // 126: found but could not be run (POSIX shell, "Exit Status for Commands").
+                status = 126
+                output.write([])
+                errorStream(error: sentence)
+            }
+            func errorStream(error sentence: String) { error.write(Array(sentence.utf8)) }
+            await output.finish(milliseconds: 5000)
+            await error.finish(milliseconds: 5000)
+            self.execEnded(id, execID, status: status)
+        }
+        return container.pid
+    }
+
+    private func execEnded(_ id: String, _ execID: String, status: UInt32) {
+        guard let container = containers[id], let exec = container.execs[execID] else { return }
+        endExec(container, exec, status: status)
+    }
+
+    private func endExec(_ container: Container, _ exec: Exec, status: UInt32) {
+        guard exec.exit == nil else { return }
+        let exit = Exit(status: status)
+        exec.state = .stopped(exit)
+        exec.input?.close()
+        events.publish(.exited(id: container.id, process: exec.id, pid: container.pid, exit))
+        for waiter in exec.waiters { waiter.resume(returning: exit) }
+        exec.waiters = []
+    }
+
+    private func killExec(_ container: Container, _ execID: String, _ signal: UInt32) throws {
+        let exec = try find(execID, in: container)
+        switch exec.state {
+        case .created:
+            throw SandboxError.wrongState(container.id, "kill exec \(execID)", "created", accepted: "running")
+        case .stopped:
+            throw SandboxError(.notFound, "exec \(execID): has ended already")
+        case .running:
+            exec.task?.cancel()
+            endExec(container, exec, status: 128 + (signal & 0x7f))
+        }
+    }
+
+    private func deleteExec(_ container: Container, _ execID: String) throws -> (pid: UInt32, exit: Exit) {
+        let exec = try find(execID, in: container)
+        if case .running = exec.state {
+            throw SandboxError.wrongState(container.id, "delete exec \(execID)", "running", accepted: "created or stopped")
+        }
+        container.execs[execID] = nil
+        let exit = exec.exit ?? Exit(status: 0)
+        events.publish(.deleted(id: container.id, process: execID, pid: container.pid, exit))
+        return (container.pid, exit)
+    }
+
+    // MARK: Finding
+
+    private func find(_ id: String) throws -> Container {
+        guard let container = containers[id] else { throw SandboxError.noContainer(id) }
+        return container
+    }
+
+    private func find(_ execID: String, in container: Container) throws -> Exec {
+        guard let exec = container.execs[execID] else {
+            throw SandboxError(.notFound, "exec \(execID): no such exec in container \(container.id)")
+        }
+        return exec
+    }
+
+    private func findMachine(_ id: String, _ operation: String) throws -> (Container, any Machine) {
+        let container = try find(id)
+        guard let machine = container.machine else {
+            throw SandboxError(.failedPrecondition, "container \(id): stands for the pod; there is nothing to \(operation)")
+        }
+        return (container, machine)
+    }
+}

@@ -1,0 +1,52 @@
+import Cgroup
+import Glibc
+import LinuxSystem
+public import StateDirectory
+
+/// What a sandbox left on the node when its process did not clean up itself: found in its record, and removed.
+///
+/// Every step may find its work done already; none stops the others.
+public struct SandboxRemains: Sendable {
+    private let directory: StateDirectory
+    private let record: SandboxRecord
+    private let root: String
+
+    /// The remains that a record tells of.
+    public init(_ directory: StateDirectory, _ record: SandboxRecord, root: String = StateDirectory.defaultRoot) {
+        self.directory = directory
+        self.record = record
+        self.root = root
+    }
+
+    /// Ends all processes and removes everything else. Takes under 5 s, which is all that containerd gives `delete`.
+    ///
+    /// - Returns: what could not be removed, as sentences.
+    public func remove() -> [String] {
+        var problems: [String] = []
+        func attempt(_ what: String, _ body: () throws -> Void) {
+            do { try body() } catch { problems.append("\(what): \(error)") }
+        }
+        for identity in [record.process, record.machine?.process] {
+            guard let process = identity?.process else { continue }
+            attempt("end process \(process.pid)") {
+                try process.signal(SIGKILL)
+                if try !process.waitForEnd(milliseconds: 1000) {
+                    throw SystemError("wait for the end of", "process \(process.pid)", code: ETIMEDOUT)
+                }
+            }
+        }
+        if let hierarchy = try? CgroupHierarchy.discover() {
+            for path in record.cgroups.reversed() {
+                attempt("remove cgroup \(path)") {
+                    let group = hierarchy.group(at: try CgroupPath(path))
+                    guard group.exists else { return }
+                    try group.kill(milliseconds: 1000)
+                    try group.remove(milliseconds: 500)
+                }
+            }
+        }
+        if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
+        attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
+        return problems
+    }
+}

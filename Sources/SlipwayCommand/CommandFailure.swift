@@ -1,0 +1,91 @@
+internal import CRIProtocol
+internal import Glibc
+internal import LinuxSystem
+internal import PodManifest
+
+/// The command's exit codes.
+public enum ExitStatus: Int32, CaseIterable, Sendable {
+    /// Done.
+    case ok = 0
+    /// Not done, for a reason that has no code of its own.
+    case failure = 1
+    /// The command line or the manifest cannot be used as it is.
+    case usage = 2
+    /// The container runtime does not answer at its socket.
+    case unreachable = 3
+    /// No such pod, container or log.
+    case notFound = 4
+    /// The container runtime, or Slipway's shim through it, refused.
+    case refused = 5
+    /// What was waited for did not come in time.
+    case timedOut = 6
+    /// Ended by SIGINT or SIGTERM.
+    case interrupted = 130
+
+    /// One line for the help text.
+    var explanation: String {
+        switch self {
+        case .ok: "done"
+        case .failure: "not done, for another reason than those below"
+        case .usage: "the command line or the manifest cannot be used as it is"
+        case .unreachable: "the container runtime does not answer at its socket"
+        case .notFound: "no such pod, container or log"
+        case .refused: "the container runtime, or Slipway's shim, refused; its own words are printed"
+        case .timedOut: "what was waited for did not come in time"
+        case .interrupted: "interrupted"
+        }
+    }
+
+    /// The table of all codes for the help text.
+    static let table =
+        "EXIT CODES\n"
+        + allCases.map { status in
+            let number = "\(status.rawValue)"
+            return String(repeating: " ", count: 5 - number.count) + "\(number)  \(status.explanation)"
+        }.joined(separator: "\n")
+}
+
+/// How a verb ends when it does not succeed.
+public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The process's exit code.
+    public let status: ExitStatus
+    /// One or more sentences for standard error; empty when everything is already said.
+    public let description: String
+
+    /// Makes a failure.
+    public init(_ status: ExitStatus, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+
+    /// The one table from what modules throw to what the command ends with.
+    /// nil for what is not theirs.
+    init?(_ error: any Error) {
+        switch error {
+        case let error as CommandFailure: self = error
+        case let error as CRIError: self.init(ExitStatus(error.code), error.description)
+        case let error as ManifestError: self.init(.usage, error.description)
+        case let error as SystemError: self.init(error.code == ENOENT ? .notFound : .failure, error.description)
+        case is CancellationError: self.init(.interrupted, "")
+        default: return nil
+        }
+    }
+
+    /// Several failures as one: all sentences, and the code of the first.
+    init?(_ failures: [CommandFailure]) {
+        guard let first = failures.first else { return nil }
+        self.init(first.status, failures.map(\.description).joined(separator: "\n"))
+    }
+}
+
+extension ExitStatus {
+    init(_ code: CRIError.Code) {
+        switch code {
+        case .unavailable: self = .unreachable
+        case .notFound: self = .notFound
+        case .deadlineExceeded: self = .timedOut
+        case .cancelled: self = .interrupted
+        default: self = .refused
+        }
+    }
+}

@@ -1,0 +1,38 @@
+public import ArgumentParser
+
+/// The operator's command.
+///
+/// A verb is one type in one file, and is added here.
+public struct Slipway: AsyncParsableCommand {
+    /// Help, and the list of verbs.
+    public static let configuration = CommandConfiguration(
+        commandName: "slipway",
+        abstract: "Run virtual machines as pods on this node, and look after them.",
+        discussion: """
+            A pod whose runtimeClassName is slipway runs the disk image in its container image as a virtual machine. \
+            In a cluster such pods are made by kubectl. On a node without a kubelet, slipway run plays a Pod manifest \
+            through the container runtime's own socket, and the other verbs look at what runs.
+
+            EXAMPLES
+              slipway run -f pod.yaml              start the pod, print its name
+              slipway ps                           what runs
+              slipway logs -f tiny                 the machine's serial console, as it was printed
+              slipway console tiny                 the same console both ways; Ctrl-] leaves
+              slipway rm tiny                      shut it down and remove everything of it
+
+            \(ExitStatus.table)
+
+            slipway --generate-completion-script bash|zsh|fish prints completions for a shell.
+            """,
+        subcommands: [
+            RunCommand.self,
+            PsCommand.self,
+            LogsCommand.self,
+            ConsoleCommand.self,
+            StopCommand.self,
+            RemoveCommand.self,
+        ])
+
+    /// For the parser.
+    public init() {}
+}

@@ -1,0 +1,4 @@
+import Glibc
+import ShimFront
+
+exit(ShimFront.main(CommandLine.arguments))

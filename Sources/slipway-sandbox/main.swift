@@ -1,0 +1,4 @@
+import Glibc
+import SandboxProcess
+
+exit(SandboxProcess.main(CommandLine.arguments))

@@ -1,0 +1,4 @@
+internal import Glibc
+internal import SlipwayCommand
+
+exit(slipwayMain(Array(CommandLine.arguments.dropFirst())))

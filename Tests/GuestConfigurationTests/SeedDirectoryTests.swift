@@ -1,0 +1,54 @@
+import Glibc
+import GuestConfiguration
+import LinuxSystem
+import Testing
+
+@Suite struct SeedDirectoryTests {
+    let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func failure() throws -> GuestConfigurationError? {
+        let opened = try directory.open()
+        do throws(GuestConfigurationError) {
+            _ = try CloudInitSeed.overrides(in: opened)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func configMap() throws {
+        try directory.write("..2026_01_01/user-data", Array("#!/bin/sh\n".utf8))
+        try directory.write("..2026_01_01/other", [])
+        try directory.link("..data", to: "..2026_01_01")
+        try directory.link("user-data", to: "..data/user-data")
+        try directory.link("other", to: "..data/other")
+        let files = try CloudInitSeed.overrides(in: directory.open())
+        #expect(files == [.userData: Array("#!/bin/sh\n".utf8)])
+    }
+
+    @Test func linksOutside() throws {
+        try directory.link("user-data", to: "/etc/passwd")
+        #expect(
+            try failure()
+                == .seedFile("user-data", reason: "is a link that leads nowhere in its own volume"))
+    }
+
+    @Test func loop() throws {
+        try directory.link("vendor-data", to: "vendor-data")
+        #expect(try failure()?.description.contains("vendor-data is a link") == true)
+    }
+
+    @Test func noRegularFile() throws {
+        #expect(mkfifo("\(directory.path)/meta-data", 0o600) == 0)
+        #expect(try failure() == .seedFile("meta-data", reason: "is no regular file"))
+    }
+
+    @Test func size() throws {
+        try directory.write("network-config", [UInt8](repeating: 10, count: CloudInitSeed.fileLimit))
+        #expect(try failure() == nil)
+        try directory.write("network-config", [UInt8](repeating: 10, count: CloudInitSeed.fileLimit + 1))
+        #expect(try failure() == .seedFile("network-config", reason: "is longer than 1048576 bytes"))
+    }
+}
