@@ -13,6 +13,8 @@
     F(virConnectOpen, virConnectPtr, (const char *uri), (uri), NULL)                                                   \
     F(virConnectClose, int, (virConnectPtr c), (c), -1)                                                                \
     F(virConnectGetVersion, int, (virConnectPtr c, unsigned long *v), (c, v), -1)                                      \
+    F(virConnectGetDomainCapabilities, char *,                                                                         \
+      (virConnectPtr c, const char *e, const char *a, const char *m, const char *t, unsigned f), (c, e, a, m, t, f), NULL) \
     F(virDomainDefineXMLFlags, virDomainPtr, (virConnectPtr c, const char *x, unsigned f), (c, x, f), NULL)            \
     F(virDomainCreateWithFlags, int, (virDomainPtr d, unsigned f), (d, f), -1)                                         \
     F(virDomainUndefineFlags, int, (virDomainPtr d, unsigned f), (d, f), -1)                                           \

@@ -1,4 +1,5 @@
 import CLibvirt
+import Glibc
 
 /// An open connection. Calls block; keep them off the cooperative pool. libvirt's own locking makes it safe to share.
 public final class Connection: @unchecked Sendable {
@@ -19,6 +20,17 @@ public final class Connection: @unchecked Sendable {
         var version: UInt = 0
         try checked(lv_virConnectGetVersion(pointer, &version), "virConnectGetVersion")
         return version
+    }
+
+    /// What the hypervisor offers for a guest, as XML. libvirt probes the emulator for it if its cache does not fit.
+    public func domainCapabilities(
+        emulator: String, architecture: String, machine: String, type: String
+    ) throws(LibvirtError) -> String {
+        guard let text = lv_virConnectGetDomainCapabilities(pointer, emulator, architecture, machine, type, 0) else {
+            throw .last("virConnectGetDomainCapabilities")
+        }
+        defer { free(text) }
+        return String(cString: text)
     }
 
     /// Defines a domain, which ``Domain/startPaused()`` then starts.

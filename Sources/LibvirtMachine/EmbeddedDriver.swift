@@ -12,7 +12,7 @@ struct EmbeddedDriver {
     let connection: Connection
 
     /// Opens the driver. Blocks.
-    init(_ directory: StateDirectory, cache: String) throws {
+    init(_ directory: StateDirectory, cache: String, emulator: String) throws {
         try Self.writeConfiguration(directory)
         let nodeCache = "\(cache)/capabilities"
         let podCache = "\(directory.libvirt)/cache/qemu/capabilities"
@@ -27,6 +27,8 @@ struct EmbeddedDriver {
         }
         defer { lock?.close() }
         connection = try Connection("qemu:///embed?root=\(directory.libvirt)")
+        _ = try connection.domainCapabilities(
+            emulator: emulator, architecture: "x86_64", machine: "q35", type: "qemu")
         let probed = Self.contents(podCache)
         if probed != seeded {
             for (name, bytes) in probed where seeded[name] != bytes {

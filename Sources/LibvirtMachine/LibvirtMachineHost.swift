@@ -89,7 +89,11 @@ public actor LibvirtMachineHost: MachineHost {
     private func openDriver() {
         guard driver == nil else { return }
         let (directory, cache) = (directory, configuration.cache)
-        driver = Task { try await Thread.run("libvirt-open") { try EmbeddedDriver(directory, cache: cache) } }
+        driver = Task {
+            try await Thread.run("libvirt-open") {
+                try EmbeddedDriver(directory, cache: cache, emulator: Self.emulator)
+            }
+        }
     }
 
     // MARK: Create
@@ -172,7 +176,7 @@ public actor LibvirtMachineHost: MachineHost {
             let domain = try connection.define(xml, descriptors: media.descriptors)
             traces.domain = domain
             undo.add { try? domain.undefine() }
-            try visit(cgroup) { try domain.startPaused() }
+            try visit(cgroup) { try LinuxSystem.Process.adoptingOrphans { try domain.startPaused() } }
             undo.add { try? domain.destroy() }
             timeline.stamp("QEMU started")
 

@@ -34,8 +34,6 @@ public enum SandboxProcess {
             throw SandboxError(.invalidArgument, "-state has to be given; containerd's shim starts this program")
         }
         slipway_ignore_sigpipe()
-        // QEMU, which libvirt daemonises, becomes a child of this process, so that its end is seen at once.
-        try check(slipway_set_child_subreaper(), "prctl", "PR_SET_CHILD_SUBREAPER")
 
         let directory = StateDirectory(path: path)
         let record = try SandboxRecord(readingFrom: directory)

@@ -194,7 +194,7 @@ public struct TaskService: Sendable {
 
     @Sendable private func stats(_ request: Task_StatsRequest) async throws -> Task_StatsResponse {
         let metrics = try await sandbox.metrics(request.id)
-        return try .with { $0.stats = try Google_Protobuf_Any(metrics: metrics) }
+        return try .with { $0.stats = try Google_Protobuf_Any(metrics) }
     }
 
     @Sendable private func connect(_ request: Task_ConnectRequest) async throws -> Task_ConnectResponse {

@@ -225,47 +225,50 @@ kill_containerd() { # SIGNAL SECONDS
 # The processes of this node besides containerd: marked by the environment, or living in one of its network
 # namespaces (containers and guests have environments of their own).
 leftovers() {
-    local namespaces proc
-    namespaces=" $(find "$dir/state" -path '*/netns/*' -exec stat -L -c %i {} + 2>/dev/null | tr '\n' ' ')"
-    for proc in /proc/[0-9]*; do
-        [ "${proc#/proc/}" != $$ ] || continue
-        alive "${proc#/proc/}" || continue
-        if tr '\0' '\n' 2>/dev/null <"$proc/environ" | grep -qxF "NODE_DIR=$dir" ||
-            [[ "$namespaces" == *" $(stat -L -c %i "$proc/ns/net" 2>/dev/null || echo none) "* ]]; then
-            echo "${proc#/proc/}"
-        fi
-    done
+    {
+        grep -lzxF "NODE_DIR=$dir" /proc/[0-9]*/environ || true
+        # Namespaces by inode: first this node's, marked "node", then every process's.
+        { find "$dir/state" -path '*/netns/*' -printf 'node ' -exec stat -L -c %i {} \; || true
+          stat -L -c '%n %i' /proc/[0-9]*/ns/net || true; } |
+            awk '$1 == "node" { ours[$2] = 1; next } $2 in ours { print $1 }'
+    } 2>/dev/null | cut -d/ -f3 | sort -u | grep -vx $$ || true
 }
-none_left() { [ -z "$(leftovers)" ]; }
+
+# Killed again and again, because a dying shim's peers may start something.
+end_leftovers() {
+    local pids
+    pids=$(leftovers)
+    # shellcheck disable=SC2086 # several pids
+    [ -z "$pids" ] || { kill -KILL $pids 2>/dev/null; false; }
+}
 
 down() {
     [ -e "$dir" ] || return 0
     settings
-    local bundles ids id sockets socket task namespace pid i
+    local bundles ids id sockets address task namespace i
 
     bundles=$dir/state/io.containerd.runtime.v2.task
     ids=$(find "$bundles" -mindepth 2 -maxdepth 2 -type d -printf '%f\n' 2>/dev/null || true)
     # One address a file, without a line's end.
-    sockets=$(find "$bundles" -mindepth 3 -maxdepth 3 -name address -exec sed -s '' {} \; -exec echo \; 2>/dev/null)
+    sockets=$(find "$bundles" -mindepth 3 -maxdepth 3 -name address -exec cat {} \; -exec echo \; 2>/dev/null || true)
 
     # The polite way first: containerd deletes the tasks, so that shims and runc clean up after themselves. Containers
     # before sandboxes would be nicer, but a forced delete of either works in any order.
     if containerd_pid >/dev/null && cri_answers; then
         for namespace in k8s.io default; do
-            for task in $(timeout 10 ctr --address "$dir/containerd.sock" -n "$namespace" tasks ls -q 2>/dev/null); do
-                timeout 10 ctr --address "$dir/containerd.sock" -n "$namespace" tasks delete --force "$task" \
+            for task in $(timeout 10 ctr --address "$socket" -n "$namespace" tasks ls -q 2>/dev/null); do
+                timeout 10 ctr --address "$socket" -n "$namespace" tasks delete --force "$task" \
                     >/dev/null 2>&1 || true
             done
         done
     fi
     kill_containerd TERM 5 || kill_containerd KILL 5 || fail "containerd does not end"
 
-    for pid in $(leftovers); do kill -KILL "$pid" 2>/dev/null || true; done
-    until_true 5 none_left || fail "these processes do not end: $(leftovers | tr '\n' ' ')"
+    until_true 5 end_leftovers || fail "these processes do not end: $(leftovers | tr '\n' ' ')"
 
     # What is outside DIR, whatever the configuration: shims' sockets in /run/containerd/s, libcni's notes, cgroups.
     # The common parent cgroup k8s.io stays: another node may be about to use it.
-    for socket in $sockets; do rm -f "${socket#unix://}"; done
+    for address in $sockets; do rm -f "${address#unix://}"; done
     for id in $ids; do
         rm -f "/var/lib/cni/results/cni-loopback-$id-"*
         find /sys/fs/cgroup -depth -type d -name "*$id*" -exec rmdir {} \; 2>/dev/null || true

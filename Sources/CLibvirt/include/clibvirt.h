@@ -22,6 +22,8 @@ int lv_virEventRunDefaultImpl(void);
 virConnectPtr lv_virConnectOpen(const char *uri);
 int lv_virConnectClose(virConnectPtr connection);
 int lv_virConnectGetVersion(virConnectPtr connection, unsigned long *version);
+char *lv_virConnectGetDomainCapabilities(virConnectPtr connection, const char *emulator, const char *arch,
+                                         const char *machine, const char *type, unsigned flags);
 virDomainPtr lv_virDomainDefineXMLFlags(virConnectPtr connection, const char *xml, unsigned flags);
 int lv_virDomainCreateWithFlags(virDomainPtr domain, unsigned flags);
 int lv_virDomainUndefineFlags(virDomainPtr domain, unsigned flags);

@@ -56,7 +56,7 @@ int slipway_open(const char *path, int flags, unsigned mode);
 int slipway_open_in_root(int root_fd, const char *path, int flags, unsigned mode);
 int slipway_setns(int fd, int type);
 int slipway_unshare(int flags);
-int slipway_set_child_subreaper(void);
+int slipway_set_child_subreaper(int on);
 int slipway_set_thread_name(const char *name);
 int slipway_gettid(void);
 int slipway_pidfd_open(int pid);

@@ -57,7 +57,8 @@ function route(to, via, d, metric,    family, tail) {
     } else if (!address(to)) return
     else family = to ~ /:/ ? "-6 " : ""
     tail = " dev " d (metric ~ /^[0-9]+$/ ? " metric " metric : "")
-    if (!address(via)) { print "ip " family "route add " to tail; return }
+    # No gateway, or the unspecified one: the destination is on the link itself.
+    if (!address(via) || via == "0.0.0.0" || via == "::") { print "ip " family "route add " to tail; return }
     # A gateway outside every subnet ("on-link") is reached by a route to itself.
     printf "ip %sroute add %s via %s%s 2>/dev/null || ", family, to, via, tail
     printf "{ ip %sroute add %s dev %s; ip %sroute add %s via %s%s; }\n", family, via, d, family, to, via, tail

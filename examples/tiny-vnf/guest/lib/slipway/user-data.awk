@@ -1,8 +1,6 @@
 # After yaml.awk: prints the commands for the parts of a cloud-config that the guest knows: mounts of virtiofs and 9p
 # shares, and write_files.
 END {
-    if (L[1] !~ /^#cloud-config/) exit
-
     for (i = 0; ("mounts/" i "/0") in V; i++) {
         tag = V["mounts/" i "/0"]; where = V["mounts/" i "/1"]; type = V["mounts/" i "/2"]; options = V["mounts/" i "/3"]
         if (type != "virtiofs" && type != "9p") continue

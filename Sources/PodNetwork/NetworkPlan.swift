@@ -1,0 +1,80 @@
+public import Netlink
+
+/// What the guest gets of the pod's networks: one NIC for each link that carries Ethernet, in order.
+public struct NetworkPlan: Codable, Equatable, Sendable {
+    /// The NICs: eth0 first, the rest by name, digits by value (net2 before net10).
+    public var interfaces: [InterfacePlan]
+    /// The pod's name servers.
+    public var dns: DNSConfiguration
+
+    /// A plan of its parts.
+    public init(interfaces: [InterfacePlan], dns: DNSConfiguration) {
+        self.interfaces = interfaces
+        self.dns = dns
+    }
+}
+
+/// One link of the pod and the guest's NIC behind it.
+public struct InterfacePlan: Codable, Equatable, Sendable {
+    /// The link's name in the pod's network namespace.
+    public var link: String
+    /// The TAP that the guest's NIC hangs on, `slw0`, `slw1`, ….
+    public var tap: String
+    /// The guest's address on the Ethernet: the link's own, so that switches and their filters see no change.
+    public var mac: MACAddress
+    /// The link's, in bytes.
+    public var mtu: UInt32
+    /// Addresses for the guest, in the kernel's order; link-local IPv6 addresses are left to the guest, which makes the
+    /// same ones from the same Ethernet address.
+    public var addresses: [IPPrefix]
+    /// Routes for the guest: those on the link itself first, then the default ones, then the rest. Networks of the
+    /// addresses are not repeated here.
+    public var routes: [RoutePlan]
+    /// The link filters multicast frames by what the host has subscribed to, and has to be told to pass all.
+    public var needsAllMulticast: Bool
+
+    /// A NIC of its parts.
+    public init(
+        link: String, tap: String, mac: MACAddress, mtu: UInt32, addresses: [IPPrefix] = [], routes: [RoutePlan] = [],
+        needsAllMulticast: Bool = false
+    ) {
+        self.link = link
+        self.tap = tap
+        self.mac = mac
+        self.mtu = mtu
+        self.addresses = addresses
+        self.routes = routes
+        self.needsAllMulticast = needsAllMulticast
+    }
+
+    /// Addresses of one protocol.
+    public func addresses(_ family: IPAddress.Family) -> [IPPrefix] { addresses.filter { $0.family == family } }
+
+    /// The next hop of the first default route of a protocol.
+    public func gateway(_ family: IPAddress.Family) -> IPAddress? {
+        routes.first { $0.isDefault && $0.destination.family == family && $0.gateway?.family == family }?.gateway
+    }
+}
+
+/// A route of the guest.
+public struct RoutePlan: Codable, Equatable, Sendable {
+    /// Where it leads.
+    public var destination: IPPrefix
+    /// The next hop; nil: the destination is on the link itself.
+    public var gateway: IPAddress?
+    /// The gateway is on the link though no address of the NIC has it in its network.
+    public var onLink: Bool
+    /// Smaller wins; nil: the guest's default.
+    public var metric: UInt32?
+
+    /// A route of its parts.
+    public init(_ destination: IPPrefix, via gateway: IPAddress? = nil, onLink: Bool = false, metric: UInt32? = nil) {
+        self.destination = destination
+        self.gateway = gateway
+        self.onLink = onLink
+        self.metric = metric
+    }
+
+    /// Whether it leads everywhere.
+    public var isDefault: Bool { destination.length == 0 }
+}

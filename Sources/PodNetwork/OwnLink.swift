@@ -1,0 +1,75 @@
+import Netlink
+
+/// The links that are added to a pod's network namespace. Names say whose they are; the number is the NIC's.
+enum OwnLink: String, CaseIterable {
+    /// The guest's NIC hangs on it.
+    case tap = "slw"
+    /// The address service listens on it.
+    case server = "slwd"
+    /// The other end of `server`: what leaves here arrives there.
+    case relay = "slwp"
+
+    static let aliasPrefix = "slipway "
+
+    /// The link's name for a NIC's number.
+    func name(_ number: Int) -> String { "\(rawValue)\(number)" }
+
+    /// The number in a TAP's name; nil for other names.
+    static func number(tap name: String) -> Int? {
+        guard name.hasPrefix(tap.rawValue) else { return nil }
+        let digits = name.dropFirst(tap.rawValue.count)
+        guard (1...3).contains(digits.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return Int(digits)
+    }
+
+    /// Whether we made it: by name and driver, and for a TAP by the note on it, if it has one yet.
+    static func isOwn(_ link: Link) -> Bool {
+        if number(tap: link.name) != nil {
+            return link.kind == "tun" && link.alias.map { $0.hasPrefix(aliasPrefix) } ?? true
+        }
+        return link.kind == "veth"
+            && [server, relay].contains { kind in
+                link.name.hasPrefix(kind.rawValue)
+                    && number(tap: tap.rawValue + link.name.dropFirst(kind.rawValue.count)) != nil
+            }
+    }
+}
+
+/// The note on a TAP: which of the pod's links it is joined to, and what was changed there. It lives as long as what it
+/// describes, so that everything can be undone by somebody who knows the namespace alone.
+struct TapNote: Equatable {
+    /// The pod's link, by number: a link that was deleted and made again under its name has nothing to undo.
+    var linkIndex: Int32
+    var link: String
+    /// Reception of all multicast frames was switched on, and was off before.
+    var allMulticast: Bool
+
+    var text: String {
+        "\(OwnLink.aliasPrefix)link \(linkIndex) \(link)" + (allMulticast ? " allmulticast" : "")
+    }
+
+    init(linkIndex: Int32, link: String, allMulticast: Bool) {
+        self.linkIndex = linkIndex
+        self.link = link
+        self.allMulticast = allMulticast
+    }
+
+    init?(_ text: String) {
+        // The kernel allows no blanks in a link's name.
+        let words = text.split(separator: " ")
+        guard words.count >= 4, words[0] == "slipway", words[1] == "link", let index = Int32(words[2]) else {
+            return nil
+        }
+        self.init(linkIndex: index, link: String(words[3]), allMulticast: words.dropFirst(4).contains("allmulticast"))
+    }
+}
+
+extension OwnLink {
+    /// The name of the TAP that one of our links belongs to.
+    static func tapName(of name: String) -> String {
+        for kind in [server, relay] where name.hasPrefix(kind.rawValue) {
+            return tap.rawValue + name.dropFirst(kind.rawValue.count)
+        }
+        return name
+    }
+}
