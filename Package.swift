@@ -38,7 +38,9 @@ let package = Package(
         module("DiskImage", ["LinuxSystem"]),
         module("GuestConfiguration", ["LinuxSystem"]),
         module("Version"),
-        module("SandboxRemains", ["Cgroup", "LinuxSystem", "StateDirectory"]),
+        module("Netlink", ["CLinux", "LinuxSystem"]),
+        module("PodNetwork", ["CLinux", "LinuxSystem", "Netlink"]),
+        module("SandboxRemains", ["Cgroup", "LinuxSystem", "PodNetwork", "StateDirectory"]),
         module(
             "ShimFront",
             ["ContainerdAPI", "LinuxSystem", "OCIRuntimeSpec", "SandboxRemains", "StateDirectory", "Version", protobuf]),
@@ -46,7 +48,8 @@ let package = Package(
             "LibvirtMachine",
             [
                 "Accelerator", "Cgroup", "Configuration", "ContainerIO", "DiskImage", "DomainXML", "GuestConfiguration",
-                "Libvirt", "LinuxSystem", "MachinePlanning", "OCIRuntimeSpec", "Sandbox", "StateDirectory",
+                "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink", "OCIRuntimeSpec", "PodNetwork", "Sandbox",
+                "StateDirectory",
             ]),
         module(
             "SandboxProcess",

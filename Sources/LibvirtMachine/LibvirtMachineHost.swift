@@ -11,6 +11,7 @@ import Libvirt
 import LinuxSystem
 import MachinePlanning
 public import OCIRuntimeSpec
+import PodNetwork
 public import Sandbox
 public import StateDirectory
 
@@ -136,7 +137,8 @@ public actor LibvirtMachineHost: MachineHost {
             let image = try BootMedium(rootfs, annotations: machineAnnotations)
             timeline.stamp("image")
 
-            let network = try MachineNetwork.plan()
+            let resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
+            var network = try MachineNetwork(resolvConf: resolvConf, directory: directory)
             timeline.stamp("network planned")
 
             let plan = try MachinePlan(
@@ -153,9 +155,10 @@ public actor LibvirtMachineHost: MachineHost {
 
             let cgroup = try makeCgroup(spec, &undo)
             traces.cgroup = cgroup
-            try network.apply(owner: user.id)
-            undo.add { network.remove() }
+            undo.add { try? NetworkBinding().unbindAll() }
+            try network.apply(owner: user.id, hostName: plan.identity.podName)
             traces.network = network
+            undo.add { [network] in try? network.remove() }
             timeline.stamp("network applied")
 
             if plan.cloudInit == .nocloud {
@@ -163,9 +166,6 @@ public actor LibvirtMachineHost: MachineHost {
                     to: directory.seed, plan: plan, network: network, spec: spec, overrides: volumes.seed)
                 timeline.stamp("seed")
             }
-            try await network.serveAddresses(plan: plan, directory: directory)
-            timeline.stamp("dhcp")
-
             guard let driver else { throw SandboxError(.internalError, "libvirt's driver was not opened") }
             let connection = try await driver.value.connection
             timeline.stamp("libvirt opened")
@@ -270,7 +270,7 @@ public actor LibvirtMachineHost: MachineHost {
     /// Removes what is left of a container whose machine has ended.
     public func remove(container: String) async {
         guard let traces = machines.removeValue(forKey: container) else { return }
-        traces.network?.remove()
+        attempt("release the network") { try traces.network?.remove() }
         attempt("undefine the domain") { try traces.domain?.undefine() }
         attempt("empty the cgroup") { try traces.cgroup?.kill() }
         attempt("remove the cgroup") { try traces.cgroup?.remove() }

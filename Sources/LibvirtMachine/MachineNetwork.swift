@@ -1,13 +1,69 @@
+import Glibc
+import GuestConfiguration
 import LinuxSystem
 import MachinePlanning
+import Netlink
+import PodNetwork
 import StateDirectory
 
-/// The pod's network as a machine takes it over.
+/// The pod's network as a machine takes it over. Everything blocks and runs inside the pod's network namespace.
 struct MachineNetwork {
-    let links: [RequestedLink]
+    private let plan: NetworkPlan
+    private let service: AddressService
+    private var server: LinuxSystem.Process?
 
-    static func plan() throws -> MachineNetwork { MachineNetwork(links: []) }
-    func apply(owner: UInt32) throws {}
-    func serveAddresses(plan: MachinePlan, directory: StateDirectory) async throws {}
-    func remove() {}
+    /// Reads what the CNI plugins made.
+    ///
+    /// - Parameter resolvConf: the pod's resolv.conf.
+    init(resolvConf: String, directory: StateDirectory) throws {
+        plan = try NetworkPlan(reading: RTNetlink(), resolvConf: resolvConf)
+        service = AddressService(directory: directory.dhcp)
+    }
+
+    /// The links as the planner takes them.
+    var links: [RequestedLink] {
+        plan.interfaces.map { RequestedLink(name: $0.link, tap: $0.tap, mac: "\($0.mac)", mtu: $0.mtu) }
+    }
+
+    /// Joins every link to a TAP, and starts to answer guests that ask for their addresses.
+    mutating func apply(owner: UInt32, hostName: String) throws {
+        let binding = try NetworkBinding()
+        var answering: [AddressServiceLink] = []
+        for interface in plan.interfaces {
+            if let link = try binding.bind(interface, owner: owner) { answering.append(link) }
+        }
+        guard !answering.isEmpty else { return }
+        try File.makeDirectory(service.directory, mode: 0o711)
+        let log = try FileDescriptor.open("\(service.directory)/log", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        var spawn = try service.prepare(
+            AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName), log: log)
+        // The calling thread lives as long as the sandbox.
+        spawn.diesWithParent = true
+        server = try spawn.start()
+    }
+
+    /// Undoes it; the pod's links are as they were.
+    func remove() throws {
+        if let server {
+            try? server.signal(SIGKILL)
+            _ = try? server.wait()
+        }
+        try NetworkBinding().unbindAll()
+        try File.removeTree(service.directory)
+    }
+
+    /// As cloud-init is told.
+    var guestNetwork: GuestNetwork {
+        GuestNetwork(
+            interfaces: plan.interfaces.map { interface in
+                GuestNetwork.Interface(
+                    name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.mtu),
+                    addresses: interface.addresses.map { "\($0)" },
+                    routes: interface.routes.map {
+                        GuestNetwork.Route(
+                            to: "\($0.destination)", via: $0.gateway.map { "\($0)" }, onLink: $0.onLink)
+                    },
+                    nameservers: plan.dns.nameservers.map { "\($0)" }, search: plan.dns.search)
+            })
+    }
 }

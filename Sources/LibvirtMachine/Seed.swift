@@ -19,7 +19,7 @@ enum Seed {
             hostname: plan.identity.podName, instanceID: plan.uuid.value, namespace: plan.identity.podNamespace,
             name: plan.identity.podName)
         let seed = try CloudInitSeed(
-            identity: identity, network: GuestNetwork(interfaces: []), environment: spec.process?.env ?? [],
+            identity: identity, network: network.guestNetwork, environment: spec.process?.env ?? [],
             command: spec.process?.args ?? [], overrides: files ?? [:])
         try seed.writeImage(to: path)
     }

@@ -15,6 +15,8 @@ struct Volumes {
 
     /// The host's directory of the cloud-init seed, if the pod has one.
     let seed: String?
+    /// The host's file of the pod's resolv.conf, if there is one.
+    let resolvConf: String?
 
     /// - Throws: ``SandboxError`` for a volume that the guest would not see.
     init(_ mounts: [Spec.Mount]) throws {
@@ -31,5 +33,6 @@ struct Volumes {
             seed = mount.source
         }
         self.seed = seed
+        resolvConf = mounts.first { $0.destination == "/etc/resolv.conf" }?.source
     }
 }

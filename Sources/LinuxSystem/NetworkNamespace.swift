@@ -22,6 +22,16 @@ public struct NetworkNamespace: Sendable {
         }
     }
 
-    private static let CLONE_NEWNET: Int32 = 0x4000_0000
-    private var CLONE_NEWNET: Int32 { Self.CLONE_NEWNET }
+    /// ``run(_:)`` for callers that may block.
+    public func runAndWait<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) throws -> Success {
+        let descriptor = descriptor
+        return try Thread.runAndWait("netns") {
+            try check(slipway_setns(descriptor.raw, CLONE_NEWNET), "setns")
+            return try body()
+        }
+    }
+
 }
+
+// sched.h has it behind _GNU_SOURCE.
+private let CLONE_NEWNET: Int32 = 0x4000_0000

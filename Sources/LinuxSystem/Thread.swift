@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// POSIX threads for what blocks or changes per-thread kernel state.
 public enum Thread {
@@ -49,6 +50,25 @@ public enum Thread {
                 continuation.resume(throwing: error)
             }
         }
+    }
+
+    /// Runs a function on a thread of its own and blocks until it is done.
+    public static func runAndWait<Success: Sendable>(
+        _ name: String, _ body: @escaping @Sendable () throws -> Success
+    ) throws -> Success {
+        let outcome = Outcome<Success>()
+        let done = try FileDescriptor.event()
+        try start(name) {
+            outcome.result.withLock { $0 = Result(catching: body) }
+            done.signalEvent()
+        }
+        done.clearEvent()
+        guard let result = outcome.result.withLock({ $0 }) else { throw SystemError(name, code: EINTR) }
+        return try result.get()
+    }
+
+    private final class Outcome<Success: Sendable>: Sendable {
+        let result = Mutex<Result<Success, any Error>?>(nil)
     }
 
     /// The kernel's id of the calling thread.

@@ -51,7 +51,8 @@ public struct IPPrefix: Hashable, Sendable, Codable, LosslessStringConvertible {
 
     /// IPv4's dotted mask of the length; nil for IPv6.
     public var netmask: IPAddress? {
-        family == .v4 ? IPPrefix(unchecked: IPAddress(unchecked: [255, 255, 255, 255]), length: length).network.address : nil
+        guard family == .v4 else { return nil }
+        return IPPrefix(unchecked: IPAddress(unchecked: [255, 255, 255, 255]), length: length).network.address
     }
 
     /// Whether the address lies in the network.

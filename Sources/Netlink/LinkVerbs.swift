@@ -99,7 +99,7 @@ extension RTNetlink {
                     builder.append(peerChange.header)
                     builder.attribute(Int(IFLA_IFNAME), string: peer)
                     peerChange.append(to: &builder)
-                    if let peerNamespace { builder.attribute(Int(IFLA_NET_NS_FD), value: UInt32(bitPattern: peerNamespace.raw)) }
+                    if let peerNamespace { builder.attribute(Int(IFLA_NET_NS_FD), value: peerNamespace.raw) }
                 }
             }
         }

@@ -65,7 +65,8 @@ public struct Route: Hashable, Sendable {
         }
     }
 
-    private static func nextHops(_ bytes: ArraySlice<UInt8>) -> [(gateway: IPAddress?, linkIndex: Int32, onLink: Bool)] {
+    private static func nextHops(_ bytes: ArraySlice<UInt8>) -> [(gateway: IPAddress?, linkIndex: Int32, onLink: Bool)]
+    {
         var hops: [(gateway: IPAddress?, linkIndex: Int32, onLink: Bool)] = []
         var rest = bytes
         while let hop: rtnexthop = rest.load(at: 0), hop.rtnh_len >= 8, Int(hop.rtnh_len) <= rest.count {

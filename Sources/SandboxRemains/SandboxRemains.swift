@@ -1,6 +1,7 @@
 import Cgroup
 import Glibc
 import LinuxSystem
+import PodNetwork
 public import StateDirectory
 
 /// What a sandbox left on the node when its process did not clean up itself: found in its record, and removed.
@@ -45,8 +46,22 @@ public struct SandboxRemains: Sendable {
                 }
             }
         }
+        attempt("end the address service") { try AddressService(directory: directory.dhcp).stop(milliseconds: 500) }
+        if let path = record.networkNamespace, File.exists(path) {
+            attempt("release the links in \(path)") { try Self.unbind(path) }
+        }
         if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
         return problems
+    }
+
+    /// The namespace's file may be a plain file once containerd has unmounted it: then nothing is left to release.
+    private static func unbind(_ path: String) throws {
+        let namespace = try NetworkNamespace(path: path)
+        do {
+            try namespace.runAndWait { try NetworkBinding().unbindAll() }
+        } catch let error as SystemError where error.operation == "setns" && error.code == EINVAL {
+            return
+        }
     }
 }
