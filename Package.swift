@@ -10,40 +10,65 @@ let strict: [SwiftSetting] = [
 
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
+/// A module: a noun of the field, that imports only what is listed.
 func module(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
     .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
+/// A program of a few lines.
+func program(_ name: String, _ dependency: String, linkerFlags: [String] = []) -> Target {
+    .executableTarget(
+        name: name, dependencies: [.byName(name: dependency)], swiftSettings: strict,
+        linkerSettings: linkerFlags.isEmpty ? [] : [.unsafeFlags(linkerFlags)])
+}
+
+/// The tests of a module.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name), "LinuxSystem"] + dependencies, exclude: exclude,
+        swiftSettings: strict)
+}
+
 let package = Package(
     name: "slipway",
+    products: [
+        .executable(name: "containerd-shim-slipway-v2", targets: ["containerd-shim-slipway-v2"]),
+        .executable(name: "slipway-sandbox", targets: ["slipway-sandbox"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
     targets: [
+        // Level 0: C
         .target(name: "CLinux"),
         .target(name: "CLibvirt"),
+
+        // Level 1
         module("LinuxSystem", ["CLinux"]),
-        module("OCIRuntimeSpec"),
-        module("Libvirt", ["CLibvirt", "LinuxSystem"]),
-        module("StateDirectory", ["LinuxSystem"]),
-        module("Configuration", ["LinuxSystem"]),
-        module("ContainerIO", ["LinuxSystem"]),
-        module("MachinePlanning"),
-        module("DomainXML", ["MachinePlanning"]),
-        module("Cgroup", ["LinuxSystem"]),
-        module("Accelerator", exclude: ["proof.S"]),
-        module("Sandbox", ["Cgroup", "ContainerIO", "LinuxSystem", "OCIRuntimeSpec"]),
+        module("Version"),
+
+        // Level 2: leaves
         module("TTRPC", ["LinuxSystem", protobuf], exclude: ["Protos"]),
         module("ContainerdAPI", [protobuf], exclude: ["Protos", "generate.sh"]),
-        module("DiskImage", ["LinuxSystem"]),
-        module("GuestConfiguration", ["LinuxSystem"]),
-        module("Version"),
+        module("OCIRuntimeSpec"),
+        module("Libvirt", ["CLibvirt", "LinuxSystem"]),
         module("Netlink", ["CLinux", "LinuxSystem"]),
+        module("Cgroup", ["LinuxSystem"]),
+        module("Accelerator", exclude: ["proof.S"]),
+        module("DiskImage", ["LinuxSystem"]),
+        module("Configuration", ["LinuxSystem"]),
+        module("StateDirectory", ["LinuxSystem"]),
+        module("ContainerIO", ["LinuxSystem"]),
+
+        // Level 3: from what was asked to what is decided
+        module("MachinePlanning"),
+        module("DomainXML", ["MachinePlanning"]),
         module("PodNetwork", ["CLinux", "LinuxSystem", "Netlink"]),
+        module("GuestConfiguration", ["LinuxSystem"]),
+
+        // Level 4: what lives
+        module("Sandbox", ["Cgroup", "ContainerIO", "LinuxSystem", "OCIRuntimeSpec"]),
         module("SandboxRemains", ["Cgroup", "LinuxSystem", "PodNetwork", "StateDirectory"]),
-        module(
-            "ShimFront",
-            ["ContainerdAPI", "LinuxSystem", "OCIRuntimeSpec", "SandboxRemains", "StateDirectory", "Version", protobuf]),
         module(
             "LibvirtMachine",
             [
@@ -51,21 +76,30 @@ let package = Package(
                 "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink", "OCIRuntimeSpec", "PodNetwork", "Sandbox",
                 "StateDirectory",
             ]),
-        module(
-            "SandboxProcess",
-            [
-                "CLinux", "ContainerIO", "LibvirtMachine", "LinuxSystem", "Sandbox", "StateDirectory", "TTRPC",
-                "TaskService", "Version",
-            ]),
-        .executableTarget(
-            name: "containerd-shim-slipway-v2", dependencies: ["ShimFront"], swiftSettings: strict),
-        .executableTarget(name: "slipway-sandbox", dependencies: ["SandboxProcess"], swiftSettings: strict),
+
+        // Level 5: the contract with containerd
         module(
             "TaskService",
             [
                 "Cgroup", "Configuration", "ContainerIO", "ContainerdAPI", "LinuxSystem", "MachinePlanning",
                 "OCIRuntimeSpec", "Sandbox", "TTRPC", protobuf,
             ]),
+        module(
+            "ShimFront",
+            ["ContainerdAPI", "LinuxSystem", "OCIRuntimeSpec", "SandboxRemains", "StateDirectory", "Version", protobuf]),
+        module(
+            "SandboxProcess",
+            [
+                "CLinux", "ContainerIO", "LibvirtMachine", "LinuxSystem", "Sandbox", "StateDirectory", "TTRPC",
+                "TaskService", "Version",
+            ]),
+
+        // Level 6: programs
+        program("containerd-shim-slipway-v2", "ShimFront"),
+        program("slipway-sandbox", "SandboxProcess"),
+
+        // Tests
+        module("TestSupport", ["LinuxSystem"]),
     ],
     swiftLanguageModes: [.v6]
 )

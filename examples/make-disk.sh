@@ -26,7 +26,7 @@ raw=$work/disk.raw
 boot_mib=$(($(du -sm --apparent-size "$boot" | cut -f1) + 3))
 # FAT16, which SYSLINUX reads as well as FAT32, needs this much to have enough clusters.
 [ "$boot_mib" -ge 16 ] || boot_mib=16
-truncate -s $((1 + boot_mib + root_mib))M "$raw"
+truncate -s $((1 + boot_mib))M "$raw"
 
 mkfs.vfat -F 16 --invariant --offset 2048 -n BOOT "$raw" $((boot_mib * 1024)) >/dev/null
 printf 'DEFAULT linux\nPROMPT 0\nLABEL linux\nLINUX vmlinuz\nINITRD initrd.img\nAPPEND %s\n' "$arguments" \
@@ -54,6 +54,7 @@ entry 1 80 0e 1 "$boot_mib"
 printf '\x55\xaa' | dd of="$raw" bs=1 seek=510 conv=notrunc status=none
 
 if [ -n "$root" ]; then
+    truncate -s $((1 + boot_mib + root_mib))M "$raw"
     entry 2 00 83 $((1 + boot_mib)) "$root_mib"
     mke2fs -q -F -t ext4 -b 4096 -m 0 -L "$label" -d "$root" -U 5119ab1e-0000-4000-8000-000000000001 \
         -E "offset=$(((1 + boot_mib) << 20)),hash_seed=5119ab1e-0000-4000-8000-000000000002,nodiscard" \

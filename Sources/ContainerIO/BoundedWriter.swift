@@ -71,19 +71,23 @@ public final class BoundedWriter: Sendable {
     }
 
     private func run() {
+        // What is being written is out of the buffer, so that nothing can be dropped from its middle.
+        var chunk: ArraySlice<UInt8> = []
         loop: while true {
-            switch next() {
-            case .end: break loop
-            case .wait: wait(forOutput: false)
-            case .write(let bytes):
+            if chunk.isEmpty {
+                switch next() {
+                case .end: break loop
+                case .wait: wait(forOutput: false)
+                case .write(let bytes): chunk = bytes[...]
+                }
+            } else {
                 do {
-                    let count = try descriptor.writeSome(bytes[...])
-                    putBack(bytes[count...])
-                    if count < bytes.count { wait(forOutput: true) }
+                    chunk = chunk.dropFirst(try descriptor.writeSome(chunk))
                 } catch {
                     // The reader's end is closed for good, or the file system is full: nobody will get the rest.
                     break loop
                 }
+                if !chunk.isEmpty { wait(forOutput: true) }
             }
             if Clock.milliseconds > finishBy.load(ordering: .acquiring) { break }
         }
@@ -99,21 +103,16 @@ public final class BoundedWriter: Sendable {
 
     private func next() -> Next {
         state.withLock { state in
-            if state.dropped > 0 && state.buffer.count < limit / 2 || state.dropped > 0 && state.finishing {
+            if state.buffer.isEmpty { return state.finishing ? .end : .wait }
+            var chunk = Array(state.buffer.prefix(65536))
+            state.buffer.removeFirst(chunk.count)
+            if state.dropped > 0 {
                 let notice = "\r\n[slipway: \(state.dropped) bytes were dropped here, nobody was reading]\r\n"
-                state.buffer = Array(notice.utf8) + state.buffer
+                chunk = Array(notice.utf8) + chunk
                 state.dropped = 0
             }
-            if state.buffer.isEmpty { return state.finishing ? .end : .wait }
-            let chunk = Array(state.buffer.prefix(65536))
-            state.buffer.removeFirst(chunk.count)
             return .write(chunk)
         }
-    }
-
-    private func putBack(_ rest: ArraySlice<UInt8>) {
-        guard !rest.isEmpty else { return }
-        state.withLock { $0.buffer.insert(contentsOf: rest, at: 0) }
     }
 
     private func wait(forOutput: Bool) {

@@ -6,11 +6,16 @@ import Synchronization
 public final class Console: Sendable {
     private struct State {
         var outputs: [Output] = []
-        var clients: [Int: BoundedWriter] = [:]
+        var clients: [Int: Client] = [:]
         var nextClient = 0
         var backlog: [UInt8] = []
         var ended = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private struct Client {
+        let socket: FileDescriptor
+        let writer: BoundedWriter
     }
 
     /// Bytes that a new client is shown of what was printed before it came.
@@ -39,7 +44,7 @@ public final class Console: Sendable {
                 return (state.outputs, Array(state.clients.values))
             }
             for output in outputs { output.write(bytes) }
-            for client in clients { client.write(bytes) }
+            for client in clients { client.writer.write(bytes) }
         }
         let (waiters, clients) = state.withLock { state in
             state.ended = true
@@ -50,7 +55,13 @@ public final class Console: Sendable {
             return (state.waiters, Array(state.clients.values))
         }
         for waiter in waiters { waiter.resume() }
-        Task { for client in clients { await client.finish(milliseconds: 1000) } }
+        // The thread that serves a client waits on its socket and has to be woken.
+        Task {
+            for client in clients {
+                await client.writer.finish(milliseconds: 1000)
+                _ = shutdown(client.socket.raw, Int32(SHUT_RDWR))
+            }
+        }
     }
 
     /// Types into the serial port. Blocks while QEMU takes nothing; call it on a thread that may.
@@ -80,7 +91,7 @@ public final class Console: Sendable {
             guard !state.ended, state.clients.count < Self.maximumClients else { return nil }
             state.nextClient += 1
             writer.write(state.backlog)
-            state.clients[state.nextClient] = writer
+            state.clients[state.nextClient] = Client(socket: socket, writer: writer)
             return state.nextClient
         }
         // The copy shares O_NONBLOCK with the original, so reading has to wait for input first.

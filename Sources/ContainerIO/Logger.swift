@@ -33,12 +33,14 @@ final class Logger: Sendable {
         }
     }
 
-    /// Ends it: the end of its inputs, SIGTERM, and SIGKILL after 12 s.
+    /// Ends it: the end of its inputs, on which it is to write what it has read and end; SIGTERM after 2 s, SIGKILL
+    /// 12 s later.
     func finish() async {
         input.close()
         stderr.close()
         let process = process
         _ = try? await Thread.run("logger-end") {
+            if try process.waitForEnd(milliseconds: 2000) { return try process.wait() }
             try process.signal(SIGTERM)
             if try !process.waitForEnd(milliseconds: 12_000) { try process.signal(SIGKILL) }
             return try process.wait()

@@ -6,8 +6,8 @@ public enum LifecycleEvent: Equatable, Sendable {
     case resumed
     /// The vCPUs are stopped.
     case suspended
-    /// The guest shut down; QEMU is about to end.
-    case shutdown
+    /// QEMU is about to end: the guest powered off, or something on the host asked QEMU to end.
+    case shutdown(byGuest: Bool)
     /// The guest's kernel panicked (pvpanic).
     case crashed
     /// QEMU has ended; why, as far as libvirt knows.
@@ -27,7 +27,8 @@ public enum LifecycleEvent: Equatable, Sendable {
         switch UInt32(bitPattern: type) {
         case VIR_DOMAIN_EVENT_RESUMED.rawValue: self = .resumed
         case VIR_DOMAIN_EVENT_SUSPENDED.rawValue: self = .suspended
-        case VIR_DOMAIN_EVENT_SHUTDOWN.rawValue: self = .shutdown
+        case VIR_DOMAIN_EVENT_SHUTDOWN.rawValue: 
+            self = .shutdown(byGuest: detail != Int32(VIR_DOMAIN_EVENT_SHUTDOWN_HOST.rawValue))
         case VIR_DOMAIN_EVENT_CRASHED.rawValue: self = .crashed
         case VIR_DOMAIN_EVENT_STOPPED.rawValue:
             switch UInt32(bitPattern: detail) {

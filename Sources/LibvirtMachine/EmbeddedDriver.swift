@@ -27,8 +27,11 @@ struct EmbeddedDriver {
         }
         defer { lock?.close() }
         connection = try Connection("qemu:///embed?root=\(directory.libvirt)")
-        _ = try connection.domainCapabilities(
-            emulator: emulator, architecture: "x86_64", machine: "q35", type: "qemu")
+        // Asks for what only a probe can tell, so that the probe is done here and not at the machine's start.
+        let probe = connection
+        _ = try Orphans.adopting {
+            try probe.domainCapabilities(emulator: emulator, architecture: "x86_64", machine: "q35", type: "qemu")
+        }
         let probed = Self.contents(podCache)
         if probed != seeded {
             for (name, bytes) in probed where seeded[name] != bytes {

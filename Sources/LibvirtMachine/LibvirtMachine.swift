@@ -49,11 +49,9 @@ final class LibvirtMachine: Machine {
     private func observe(_ event: LifecycleEvent) {
         state.withLock { state in
             switch event {
-            case .shutdown: state.shutdown = true
+            case .shutdown(let byGuest): state.shutdown = byGuest
             case .crashed: state.crashed = true
-            case .stopped(let why):
-                state.stopped = true
-                if why == .shutdown { state.shutdown = true }
+            case .stopped: state.stopped = true
             default: break
             }
         }

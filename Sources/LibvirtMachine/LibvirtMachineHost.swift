@@ -174,10 +174,10 @@ public actor LibvirtMachineHost: MachineHost {
             let xml = plan.domainXML(paths)
             try File.replace(directory.domain, with: Array(xml.utf8))
             let domain = try connection.define(xml, descriptors: media.descriptors)
-            traces.domain = domain
-            undo.add { try? domain.undefine() }
-            try visit(cgroup) { try LinuxSystem.Process.adoptingOrphans { try domain.startPaused() } }
+            // Once it has been tried to start, the definition is not needed: the domain ends with its QEMU.
+            defer { try? domain.undefine() }
             undo.add { try? domain.destroy() }
+            try visit(cgroup) { try Orphans.adopting { try domain.startPaused() } }
             timeline.stamp("QEMU started")
 
             let process = try qemu(plan)
@@ -242,7 +242,8 @@ public actor LibvirtMachineHost: MachineHost {
             let before = try CgroupMembership(thread: Thread.id, in: hierarchy)
             try group.enter(thread: 0)
             let result = Result { try body() }
-            try before.enter(thread: 0)
+            // The whole process: libvirt has started threads of its own meanwhile, which were born in the cgroup too.
+            try before.enter(process: 0)
             try result.get()
         case .v2:
             try group.enter(process: 0)
@@ -271,7 +272,6 @@ public actor LibvirtMachineHost: MachineHost {
     public func remove(container: String) async {
         guard let traces = machines.removeValue(forKey: container) else { return }
         attempt("release the network") { try traces.network?.remove() }
-        attempt("undefine the domain") { try traces.domain?.undefine() }
         attempt("empty the cgroup") { try traces.cgroup?.kill() }
         attempt("remove the cgroup") { try traces.cgroup?.remove() }
         if let cgroup = traces.cgroup {
@@ -307,5 +307,4 @@ struct MachineTraces {
     var rootfs: Rootfs?
     var cgroup: Cgroup?
     var network: MachineNetwork?
-    var domain: Domain?
 }

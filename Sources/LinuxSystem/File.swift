@@ -77,30 +77,49 @@ public enum File {
         guard unlink(path) == 0 || errno == ENOENT else { throw .last("unlink", path) }
     }
 
-    /// Removes a tree without following symbolic links and without crossing into another file system, so that a
-    /// forgotten mount is never emptied. Nothing there is fine.
+    /// Removes a tree without following symbolic links and without going into anything that is mounted in it, be it
+    /// another file system or a part of the same one (`mount --bind`), so that a forgotten mount is never emptied.
+    /// Nothing there is fine.
+    ///
+    /// - Throws: `SystemError` with EXDEV for a directory that is a mount point, EBUSY for a file that is one.
     public static func removeTree(_ path: String) throws(SystemError) {
-        var information = stat()
-        guard lstat(path, &information) == 0 else {
-            if errno == ENOENT { return }
-            throw .last("lstat", path)
-        }
-        try removeTree(path, information, device: information.st_dev)
+        guard let isDirectory = try isDirectory(path) else { return }
+        guard isDirectory else { return try remove(path) }
+        try removeTree(path, mount: try mount(of: path))
     }
 
-    private static func removeTree(_ path: String, _ information: stat, device: dev_t) throws(SystemError) {
-        guard information.st_dev == device else { throw SystemError("remove", path, code: EXDEV) }
-        guard information.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
+    private static func removeTree(_ path: String, mount: String) throws(SystemError) {
+        guard try self.mount(of: path) == mount else { throw SystemError("remove", path, code: EXDEV) }
         for name in try list(path) {
             let entry = "\(path)/\(name)"
-            var below = stat()
-            guard lstat(entry, &below) == 0 else {
-                if errno == ENOENT { continue }
-                throw .last("lstat", entry)
+            switch try isDirectory(entry) {
+            case nil: continue
+            case false?: try remove(entry)
+            case true?: try removeTree(entry, mount: mount)
             }
-            try removeTree(entry, below, device: device)
         }
         guard rmdir(path) == 0 || errno == ENOENT else { throw .last("rmdir", path) }
+    }
+
+    /// nil when nothing is there; a link is not a directory.
+    private static func isDirectory(_ path: String) throws(SystemError) -> Bool? {
+        var information = stat()
+        guard lstat(path, &information) == 0 else {
+            if errno == ENOENT { return nil }
+            throw .last("lstat", path)
+        }
+        return information.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// The mount that a directory belongs to (`mnt_id`, proc_pid_fdinfo(5)); device numbers are the same on both sides
+    /// of a bind mount.
+    private static func mount(of directory: String) throws(SystemError) -> String {
+        let descriptor = try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        let lines = try text("/proc/self/fdinfo/\(descriptor.raw)", limit: 4096).split(separator: "\n")
+        guard let line = lines.first(where: { $0.hasPrefix("mnt_id:") }) else {
+            throw SystemError("find the mount of", directory, code: EINVAL)
+        }
+        return String(line)
     }
 
     /// The file system's magic number (statfs(2) `f_type`) and block size; for hugetlbfs that is the page size.

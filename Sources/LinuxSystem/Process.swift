@@ -60,16 +60,6 @@ public struct Process: Sendable {
         try pidfd.wait(for: Int16(POLLIN), milliseconds: milliseconds)
     }
 
-    /// Runs a function during which orphans below this process become its children (prctl(2),
-    /// `PR_SET_CHILD_SUBREAPER`), and stay so: a program that daemonises can then be waited for.
-    ///
-    /// Only for the time that is needed: whoever adopts has to reap, and others' orphans would stay zombies.
-    public static func adoptingOrphans<Success>(_ body: () throws -> Success) throws -> Success {
-        try check(slipway_set_child_subreaper(1), "prctl", "PR_SET_CHILD_SUBREAPER")
-        defer { _ = slipway_set_child_subreaper(0) }
-        return try body()
-    }
-
     /// Field 22 of `/proc/PID/stat`: clock ticks after boot at which the process started. With the number it names a
     /// process for ever (proc_pid_stat(5)).
     public static func startTime(of pid: Int32) throws(SystemError) -> UInt64 {

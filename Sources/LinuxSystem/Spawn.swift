@@ -106,7 +106,11 @@ public struct Spawn: Sendable {
                 }
                 let more = try reader.read(upTo: 4096)
                 if more.isEmpty { break }
-                if output.count < limit { output += more }
+                output += more.prefix(limit - output.count)
+            }
+            // It may have closed its output and run on.
+            guard try process.waitForEnd(milliseconds: Int32(max(0, deadline - Clock.milliseconds))) else {
+                throw SystemError("wait for", executable, code: ETIMEDOUT)
             }
             return (try process.wait(), String(decoding: output, as: UTF8.self))
         } catch {

@@ -13,7 +13,8 @@ public struct LinkChange: Equatable, Sendable {
     public var mac: MACAddress?
     /// The administrator's note, at most 255 bytes.
     public var alias: String?
-    /// No link-local IPv6 address by itself (IN6_ADDR_GEN_MODE_NONE).
+    /// No link-local IPv6 address by itself (IN6_ADDR_GEN_MODE_NONE). Only for a link that exists: the kernel refuses it
+    /// at creation with EAFNOSUPPORT.
     public var noAutomaticIPv6: Bool
 
     /// A change of what is given.

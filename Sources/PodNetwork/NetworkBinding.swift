@@ -94,8 +94,8 @@ public struct NetworkBinding: Sendable {
         }
         let (server, relay) = (OwnLink.server.name(number), OwnLink.relay.name(number))
         try netlink.createVeth(
-            server, LinkChange(mtu: plan.mtu, mac: router, noAutomaticIPv6: true),
-            peer: relay, LinkChange(mtu: plan.mtu, noAutomaticIPv6: true))
+            server, LinkChange(mtu: plan.mtu, mac: router), peer: relay, LinkChange(mtu: plan.mtu))
+        try netlink.changeLink(server, LinkChange(noAutomaticIPv6: true))
         try Self.sysctl("disable_ipv6", 1, of: relay)
         try Self.sysctl("accept_ra", 0, of: server)
         // Sets the router flag in neighbour advertisements, without which guests drop the route (RFC 4861, 7.2.5).

@@ -87,6 +87,8 @@ final class Exec {
     var state = State.created
     var waiters: [CheckedContinuation<Exit, Never>] = []
     var input: Input?
+    var gathered: GatheredInput?
+    var outputs: [Output] = []
     var task: Task<Void, Never>?
 
     init(id: String, stdio: Stdio, arguments: [String], environment: [String]) {

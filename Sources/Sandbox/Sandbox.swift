@@ -18,11 +18,13 @@ public actor Sandbox {
 
     private var containers: [String: Container] = [:]
     private var creating: [String: [CheckedContinuation<Void, Never>]] = [:]
+    /// The container whose machine is being made.
+    private var making: String?
     private var sandboxDeleted = false
     private var ended = false
 
     /// How long the power button's presses are apart.
-    public static let powerButtonInterval = Duration.seconds(2)
+    public static let powerButtonInterval = Duration.seconds(1)
 
     /// A sandbox without containers.
     ///
@@ -63,30 +65,45 @@ public actor Sandbox {
             try await host.prepare(request, spec: spec)
             container = Container(request, kind: .pause, pid: UInt32(getpid()))
         } else {
-            if let other = containers.values.first(where: { $0.machine != nil && $0.exit == nil }) {
+            if let other = making ?? containers.values.first(where: { $0.machine != nil && $0.exit == nil })?.id {
                 throw SandboxError(
                     .failedPrecondition,
-                    "container \(request.id): the pod has a machine already (container \(other.id)); a pod has one machine")
+                    "container \(request.id): the pod has a machine already (container \(other)); a pod has one machine")
             }
+            making = request.id
+            defer { making = nil }
             if annotations.type == nil { try await host.prepare(request, spec: spec) }
-            let outputs = try openOutputs(request)
+            container = try await makeMachine(request, spec, annotations)
+        }
+        containers[request.id] = container
+        events.publish(.created(request, pid: container.pid))
+        if let machine = container.machine {
+            Task { await machineEnded(container, machine.ended()) }
+        }
+        return container.pid
+    }
+
+    private func makeMachine(
+        _ request: CreateRequest, _ spec: Spec, _ annotations: CRIAnnotations
+    ) async throws -> Container {
+        let outputs = try openOutputs(request)
+        do {
             let machine = try await host.create(request, spec: spec, annotations: annotations)
-            container = Container(request, kind: .machine(machine), pid: UInt32(machine.pid))
             do {
+                guard !ended else { throw SandboxError(.unavailable, "sandbox \(id): is shutting down") }
+                let container = Container(request, kind: .machine(machine), pid: UInt32(machine.pid))
                 try connect(container, machine, outputs)
+                return container
             } catch {
                 machine.kill()
                 _ = await machine.ended()
                 await host.remove(container: request.id)
                 throw error
             }
+        } catch {
+            for output in outputs { await output.finish(milliseconds: 0) }
+            throw error
         }
-        containers[request.id] = container
-        events.publish(.created(request, pid: container.pid))
-        if let machine = container.machine {
-            Task { [id = container.id] in await self.machineEnded(id, machine.ended()) }
-        }
-        return container.pid
     }
 
     private static func readSpec(_ bundle: String) throws -> Spec {
@@ -146,10 +163,10 @@ public actor Sandbox {
 
     // MARK: The end of a machine
 
-    private func machineEnded(_ id: String, _ exit: MachineExit) async {
-        guard let container = containers[id] else { return }
+    private func machineEnded(_ container: Container, _ exit: MachineExit) async {
+        guard containers[container.id] === container else { return }
         if exit.outOfMemory {
-            events.publish(.outOfMemory(id: id))
+            events.publish(.outOfMemory(id: container.id))
             // containerd before 2.3 learns of it from the event alone, which has to be there before Wait returns.
             await events.flush(milliseconds: 1000)
         }
@@ -163,8 +180,7 @@ public actor Sandbox {
     private func end(_ container: Container, _ machineExit: MachineExit) {
         guard container.exit == nil else { return }
         for exec in container.execs.values where exec.exit == nil {
-            exec.task?.cancel()
-            if case .running = exec.state { endExec(container, exec, status: 137) }
+            endExec(container, exec, status: 137)
         }
         container.shutdown?.cancel()
         let exit = Exit(status: machineExit.status)
@@ -177,7 +193,13 @@ public actor Sandbox {
         if container.machine != nil { consoleListener?.serve(nil) }
         let (console, outputs) = (container.console, container.outputs)
         container.flush = Task {
+            // What the machine printed is in the socket and its end behind it, unless somebody else holds QEMU's end.
+            let patience = Task {
+                try await Task.sleep(for: .seconds(2))
+                console?.disconnect()
+            }
             await console?.end()
+            patience.cancel()
             for output in outputs { await output.finish(milliseconds: 5000) }
         }
     }
@@ -453,54 +475,67 @@ public actor Sandbox {
             throw SandboxError.wrongState(container.id, "run a command", container.state.name, accepted: "running")
         }
         let owner = (id: container.id, namespace: namespace)
-        let output = try Output(Endpoint(exec.stdio.stdout), owner: owner)
-        let error = try Output(Endpoint(exec.stdio.stderr), owner: owner)
+        var opened: [Output] = []
         let gathered = GatheredInput(limit: 1 << 20)
-        if case .fifo(let path) = try Endpoint(exec.stdio.stdin) {
-            exec.input = try Input(path) { gathered.receive($0) }
-        } else {
-            gathered.receive([])
+        do {
+            for uri in [exec.stdio.stdout, exec.stdio.stderr] { opened.append(try Output(Endpoint(uri), owner: owner)) }
+            if case .fifo(let path) = try Endpoint(exec.stdio.stdin) {
+                exec.input = try Input(path) { gathered.receive($0) }
+            } else {
+                gathered.receive([])
+            }
+        } catch {
+            Self.close(opened, milliseconds: 0)
+            throw error
         }
+        let (output, errors) = (opened[0], opened[1])
+        exec.outputs = opened
+        exec.gathered = gathered
         exec.state = .running
         events.publish(.execStarted(id: container.id, exec: execID, pid: container.pid))
-        let (id, arguments, environment) = (container.id, exec.arguments, exec.environment)
+        let (arguments, environment) = (exec.arguments, exec.environment)
         exec.task = Task {
             var status: UInt32
             do {
                 let input = await gathered.all()
+                try Task.checkCancellation()
                 let result = try await machine.execute(
                     GuestCommand(arguments, environment: environment, input: input))
                 output.write(result.output)
-                error.write(result.error)
+                errors.write(result.error)
                 status = result.status
             } catch {
                 let sentence = "slipway: \(error)\n"
                 // 126: found but could not be run (POSIX shell, "Exit Status for Commands").
                 status = 126
-                output.write([])
-                errorStream(error: sentence)
+                errors.write(Array(sentence.utf8))
             }
-            func errorStream(error sentence: String) { error.write(Array(sentence.utf8)) }
             await output.finish(milliseconds: 5000)
-            await error.finish(milliseconds: 5000)
-            self.execEnded(id, execID, status: status)
+            await errors.finish(milliseconds: 5000)
+            endExec(container, exec, status: status)
         }
         return container.pid
     }
 
-    private func execEnded(_ id: String, _ execID: String, status: UInt32) {
-        guard let container = containers[id], let exec = container.execs[execID] else { return }
-        endExec(container, exec, status: status)
-    }
-
+    /// An exec that never ran ends without an event; those who wait for it are answered all the same.
     private func endExec(_ container: Container, _ exec: Exec, status: UInt32) {
         guard exec.exit == nil else { return }
         let exit = Exit(status: status)
+        if case .running = exec.state {
+            events.publish(.exited(id: container.id, process: exec.id, pid: container.pid, exit))
+        }
         exec.state = .stopped(exit)
+        exec.task?.cancel()
         exec.input?.close()
-        events.publish(.exited(id: container.id, process: exec.id, pid: container.pid, exit))
+        exec.gathered?.receive([])
+        // The guest's command may go on for ever; the readers see the end now.
+        Self.close(exec.outputs, milliseconds: 5000)
         for waiter in exec.waiters { waiter.resume(returning: exit) }
         exec.waiters = []
+    }
+
+    private static func close(_ outputs: [Output], milliseconds: Int64) {
+        Task { for output in outputs { await output.finish(milliseconds: milliseconds) } }
     }
 
     private func killExec(_ container: Container, _ execID: String, _ signal: UInt32) throws {
@@ -511,8 +546,7 @@ public actor Sandbox {
         case .stopped:
             throw SandboxError(.notFound, "exec \(execID): has ended already")
         case .running:
-            exec.task?.cancel()
-            endExec(container, exec, status: 128 + (signal & 0x7f))
+            if signal != 0 { endExec(container, exec, status: 128 + (signal & 0x7f)) }
         }
     }
 
@@ -521,6 +555,7 @@ public actor Sandbox {
         if case .running = exec.state {
             throw SandboxError.wrongState(container.id, "delete exec \(execID)", "running", accepted: "created or stopped")
         }
+        endExec(container, exec, status: 0)
         container.execs[execID] = nil
         let exit = exec.exit ?? Exit(status: 0)
         events.publish(.deleted(id: container.id, process: execID, pid: container.pid, exit))

@@ -58,20 +58,28 @@ struct PodRemoval<Runtime: CRICalls> {
 
     /// Stops a pod and removes everything of it; goes on after a failure, so that as little as possible stays.
     func remove(_ pod: PodEntry, grace: Int64?) async -> [CommandFailure] {
-        var failures: [CommandFailure] = []
-        func attempt(_ body: () async throws -> Void) async {
-            do {
-                try await body()
-            } catch {
-                if (error as? CRIError)?.code == .notFound { return }
-                let failure = CommandFailure(error) ?? CommandFailure(.failure, "\(error)")
-                failures.append(CommandFailure(failure.status, "pod \(pod.path): \(failure)"))
-            }
+        var failures: [CommandFailure?] = []
+        failures.append(await attempt(pod) { try await stop(pod, grace: grace) })
+        for container in pod.containers {
+            failures.append(await attempt(pod) { try await runtime.removeContainer(container.id) })
         }
-        await attempt { try await stop(pod, grace: grace) }
-        for container in pod.containers { await attempt { try await runtime.removeContainer(container.id) } }
-        await attempt { try await runtime.removePodSandbox(pod.id) }
+        failures.append(await attempt(pod) { try await runtime.removePodSandbox(pod.id) })
+        let found = failures.compactMap { $0 }
         // While the runtime still has the pod, its volumes may be in use.
-        return failures.isEmpty ? remains.remove() : failures
+        return found.isEmpty ? remains.remove() : found
+    }
+
+    /// Runs a step; nil when it is done or there is nothing to do.
+    ///
+    /// A function of its own: a local one that captured the list kept Swift 6.3.1 compiling for ever.
+    private func attempt(_ pod: PodEntry, _ body: () async throws -> Void) async -> CommandFailure? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            if (error as? CRIError)?.code == .notFound { return nil }
+            let failure = CommandFailure(error) ?? CommandFailure(.failure, "\(error)")
+            return CommandFailure(failure.status, "pod \(pod.path): \(failure)")
+        }
     }
 }

@@ -48,17 +48,17 @@ struct PodRow: Renderable, Equatable, Sendable {
         }
         let memory = memoryBytes.map { Quantity.bytes($0).description }
         let shown = ([memory].compactMap { $0 } + pages).joined(separator: "+")
-        let states = containers.map { container in
+        let states = containers.map { (container: Container) -> String in
             let code = container.exitCode.map { "(\($0))" } ?? ""
             return "\(container.name)=\(container.state)\(code)"
         }
-        return [
-            name, namespace, state, ip ?? "-", runtime.isEmpty ? "-" : runtime,
-            cpuMillis.map { Quantity.milli($0).description } ?? "-", shown.isEmpty ? "-" : shown,
-            Rendering.age(seconds: ageSeconds), String(id.prefix(13)),
-            states.isEmpty ? "-" : states.joined(separator: ","),
-            containers.isEmpty ? "-" : containers.map(\.image).joined(separator: ","),
+        let cpu = cpuMillis.map { Quantity.milli($0).description }
+        let images = containers.map(\.image).joined(separator: ",")
+        let cells = [
+            name, namespace, state, ip ?? "", runtime, cpu ?? "", shown, Rendering.age(seconds: ageSeconds),
+            String(id.prefix(13)), states.joined(separator: ","), images,
         ]
+        return cells.map { $0.isEmpty ? "-" : $0 }
     }
 }
 
@@ -66,42 +66,38 @@ extension PodRow {
     /// The pods that `include` wants, newest first. A pod that goes away meanwhile is left out.
     static func all(
         _ runtime: some CRICalls, now: Date = Date(), include: (PodEntry) -> Bool
-    ) async throws -> [PodRow] {
+    ) async throws(CRIError) -> [PodRow] {
         var rows: [PodRow] = []
         for pod in try await PodEntry.all(runtime) where include(pod) {
-            do {
-                let status = try await runtime.podSandboxStatus(pod.id).status
-                var containers: [CRIContainerStatusResponse] = []
-                for container in pod.containers {
-                    containers.append(try await runtime.containerStatus(container.id, verbose: true))
-                }
-                rows.append(PodRow(pod, status, containers, now: now))
-            } catch where error.code == .notFound {
-                continue
-            }
+            if let row = try await row(runtime, pod, now) { rows.append(row) }
         }
         return rows
     }
 
-    init(_ pod: PodEntry, _ status: CRIPodSandboxStatus, _ containers: [CRIContainerStatusResponse], now: Date) {
-        let limits = containers.map { AskedResources($0) }
-        func sum<Number: FixedWidthInteger>(_ values: [Number]) -> Number? {
-            let total = values.reduce(Number.zero) { sum, value in
-                let (result, overflow) = sum.addingReportingOverflow(value)
-                return overflow ? Number.max : result
+    private static func row(_ runtime: some CRICalls, _ pod: PodEntry, _ now: Date) async throws(CRIError) -> PodRow? {
+        do {
+            let status = try await runtime.podSandboxStatus(pod.id).status
+            var containers: [CRIContainerStatusResponse] = []
+            for container in pod.containers {
+                containers.append(try await runtime.containerStatus(container.id, verbose: true))
             }
-            return total == Number.zero ? nil : total
+            return PodRow(pod, status, containers, now: now)
+        } catch {
+            if error.code == .notFound { return nil }
+            throw error
         }
+    }
+
+    init(_ pod: PodEntry, _ status: CRIPodSandboxStatus, _ containers: [CRIContainerStatusResponse], now: Date) {
+        let asked = containers.map { AskedResources($0) }.reduce(AskedResources(), +)
         let created = pod.createdAt / 1_000_000_000
         self.init(
             name: pod.name, namespace: pod.namespace, id: pod.id, uid: pod.uid,
             state: Self.state(pod), ip: status.network.ip.isEmpty ? nil : status.network.ip,
             additionalIPs: status.network.additionalIps.map(\.ip), runtime: pod.handler,
-            cpuMillis: sum(limits.map(\.cpuMillis)), memoryBytes: sum(limits.map(\.memoryBytes)),
-            hugePages: limits.reduce(into: [:]) { all, one in
-                all.merge(one.hugePages) { $0.addingReportingOverflow($1).partialValue }
-            },
-            createdAt: created, ageSeconds: Int64(now.timeIntervalSince1970) - created,
+            cpuMillis: asked.cpuMillis > 0 ? asked.cpuMillis : nil,
+            memoryBytes: asked.memoryBytes > 0 ? asked.memoryBytes : nil,
+            hugePages: asked.hugePages, createdAt: created, ageSeconds: Int64(now.timeIntervalSince1970) - created,
             containers: containers.map { Container($0.status) })
     }
 
@@ -136,6 +132,22 @@ struct AskedResources: Equatable {
     var cpuMillis: Int64 = 0
     var memoryBytes: Int64 = 0
     var hugePages: [String: UInt64] = [:]
+
+    init() {}
+
+    /// The sum; what does not fit is the largest number.
+    static func + (left: AskedResources, right: AskedResources) -> AskedResources {
+        var sum = left
+        sum.cpuMillis = add(left.cpuMillis, right.cpuMillis)
+        sum.memoryBytes = add(left.memoryBytes, right.memoryBytes)
+        for (size, bytes) in right.hugePages { sum.hugePages[size] = add(sum.hugePages[size] ?? 0, bytes) }
+        return sum
+    }
+
+    private static func add<Number: FixedWidthInteger>(_ left: Number, _ right: Number) -> Number {
+        let (result, overflow) = left.addingReportingOverflow(right)
+        return overflow ? Number.max : result
+    }
 
     init(_ response: CRIContainerStatusResponse) {
         guard let text = response.info["info"],

@@ -12,9 +12,11 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 examples=$(dirname "$here")
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# python3-cffi-backend: a dependency of cloud-init by way of a virtual package, which debootstrap does not resolve.
 # dbus: logind answers the power button over it. systemd-resolved: netplan's name servers go there.
 packages=(linux-image-cloud-amd64 initramfs-tools lz4 systemd-sysv udev dbus systemd-resolved netplan.io cloud-init
-    qemu-guest-agent nftables iproute2 iputils-ping procps kmod)
+    qemu-guest-agent nftables iproute2 iputils-ping procps kmod
+    python3-cffi-backend)
 
 [ $# -eq 1 ] || { sed -n '2s/^# //p' "$0" >&2; exit 2; }
 [ "$1" != --packages ] || { printf '%s\n' "${packages[@]}"; exit 0; }
@@ -29,7 +31,7 @@ root=$work/root
 
 include=$(IFS=,; echo "${packages[*]}")
 debootstrap --variant=minbase --include="$include" bookworm "$root" "$mirror" >"$out/debootstrap.log" 2>&1 ||
-    { tail -n 20 "$out/debootstrap.log" >&2; exit 1; }
+    { tail -n 20 "$out/debootstrap.log" "$root/debootstrap/debootstrap.log" >&2; exit 1; }
 
 cp -R "$here/guest/." "$root/"
 echo debian-vnf >"$root/etc/hostname"

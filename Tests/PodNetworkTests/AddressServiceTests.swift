@@ -1,0 +1,212 @@
+import CLinux
+import Foundation
+import Glibc
+import LinuxSystem
+import Netlink
+import Testing
+
+@testable import PodNetwork
+
+/// The real dnsmasq, the real busybox udhcpc, and Linux' own handling of router advertisements; needs root.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct AddressServiceTests {
+    final class Running {
+        let service: AddressService
+        let process: LinuxSystem.Process
+
+        init(_ links: [AddressServiceLink], _ dns: DNSConfiguration, in namespace: NetworkNamespace) throws {
+            let directory = NSTemporaryDirectory() + "slipway-dns-\(UUID().uuidString)"
+            try File.makeDirectory(directory)
+            service = AddressService(directory: directory)
+            let configuration = AddressServiceConfiguration(links, dns: dns, hostName: "vnf-0")
+            process = try service.prepare(configuration, namespace: namespace.descriptor).start()
+        }
+
+        /// Ends it as `delete` does, by the directory, and reaps it.
+        func end() throws -> LinuxSystem.Process.Status {
+            // It stops by its pid file, which a service that is just starting has not written yet.
+            let deadline = Clock.milliseconds + 5000
+            while !File.exists("\(service.directory)/dnsmasq.pid"), Clock.milliseconds < deadline { usleep(1000) }
+            try service.stop()
+            defer { try? File.removeTree(service.directory) }
+            return try process.wait()
+        }
+    }
+
+    func lease(_ guest: Guest) throws -> [String: String] {
+        let script = NSTemporaryDirectory() + "slipway-udhcpc-\(UUID().uuidString)"
+        try File.replace(script, with: Array("#!/bin/sh\n[ $1 != bound ] || env\n".utf8), mode: 0o700)
+        defer { try? File.remove(script) }
+        let output = try shell(
+            "busybox udhcpc -i eth0 -n -q -f -t 10 -T 1 -s \(script) -O staticroutes -O mtu -O search",
+            in: guest.namespace)
+        return Dictionary(
+            output.split(separator: "\n").compactMap { line in
+                let parts = line.split(separator: "=", maxSplits: 1)
+                return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
+            }, uniquingKeysWith: { $1 })
+    }
+
+    @Test func dhcpGivesThePodsAddress() async throws {
+        let lab = try await Lab()
+        let (plan, links) = try await lab.bind()
+        let running = try Running(links, plan.dns, in: lab.pod)
+        let guest = try await Guest(tap: "slw0", in: lab.pod)
+        defer { guest.end() }
+        let lease = try lease(guest)
+        #expect(lease["ip"] == "10.88.0.5")
+        #expect(lease["subnet"] == "255.255.0.0")
+        #expect(lease["router"] == "10.88.0.1")
+        #expect(lease["dns"] == "10.96.0.10")
+        #expect(lease["mtu"] == "1500")
+        #expect(lease["search"] == "a.example b.example")
+        #expect(lease["domain"] == "a.example")
+        #expect(lease["hostname"] == "vnf-0")
+        #expect(lease["lease"] == "4294967295")
+        #expect(lease["staticroutes"] == nil)
+        // Another NIC gets nothing.
+        try shell("ip link set eth0 down; ip link set eth0 address 02:00:00:00:00:77 up", in: guest.namespace)
+        #expect(!succeeds("busybox udhcpc -i eth0 -n -q -f -t 2 -T 1 -s /bin/true", in: guest.namespace))
+        let status = try running.end()
+        #expect(status == .signaled(SIGKILL))
+        try await lab.unbindAll()
+    }
+
+    @Test func dhcpForARoutedPod() async throws {
+        let lab = try await Lab()
+        try shell(
+            """
+            ip addr flush dev eth0 scope global; ip addr add 10.1.1.5/32 dev eth0; ip route add 169.254.1.1 dev eth0 scope link
+            ip route add default via 169.254.1.1
+            """, in: lab.pod)
+        let (plan, links) = try await lab.bind()
+        let running = try Running(links, plan.dns, in: lab.pod)
+        let guest = try await Guest(tap: "slw0", in: lab.pod)
+        defer { guest.end() }
+        let lease = try lease(guest)
+        #expect(lease["ip"] == "10.1.1.5")
+        #expect(lease["mask"] == "32")
+        #expect(lease["staticroutes"] == "169.254.1.1/32 0.0.0.0 0.0.0.0/0 169.254.1.1")
+        _ = try running.end()
+    }
+
+    @Test func networkWithoutAddressesKeepsItsOwnDHCP() async throws {
+        let lab = try await Lab()
+        try shell("ip addr flush dev eth0", in: lab.pod)
+        let (_, links) = try await lab.bind()
+        #expect(links.isEmpty)
+        let directory = NSTemporaryDirectory() + "slipway-dns-\(UUID().uuidString)"
+        try File.makeDirectory(directory)
+        defer { try? File.removeTree(directory) }
+        // A DHCP server of the network itself, at the gateway.
+        var server = Spawn(
+            AddressService.executable,
+            [
+                "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--leasefile-ro", "--interface=br0",
+                "--bind-interfaces", "--pid-file=\(directory)/pid", "--dhcp-range=10.88.7.7,10.88.7.7",
+                "--log-facility=-",
+            ])
+        server.networkNamespace = lab.gateway.descriptor
+        let process = try server.start()
+        defer {
+            try? process.signal(SIGKILL)
+            _ = try? process.wait()
+        }
+        let guest = try await Guest(tap: "slw0", in: lab.pod)
+        defer { guest.end() }
+        #expect(try lease(guest)["ip"] == "10.88.7.7")
+    }
+
+    @Test func routerAdvertisementLeadsToTheGateway() async throws {
+        let lab = try await Lab()
+        let (plan, links) = try await lab.bind()
+        #expect(links.map(\.routes) == [true])
+        let running = try Running(links, plan.dns, in: lab.pod)
+        let guest = try await Guest(tap: "slw0", in: lab.pod)
+        defer { guest.end() }
+        let route = try shell(
+            "until ip -6 route show default | grep .; do busybox usleep 20000; done", in: guest.namespace, seconds: 15)
+        #expect(route.contains("via fe80::53:4c49:5057:4159 dev eth0 proto ra"), "\(route)")
+        #expect(route.contains("mtu 1500"), "\(route)")
+
+        let answer = try await guest.namespace.run { try dhcpv6Solicit() }
+        // Type 2 is ADVERTISE; the address is in it, and so is the name server.
+        #expect(answer.first == 2)
+        for text in ["fd00:88::5", "fd00:96::a"] {
+            let bytes = try #require(IPAddress(text)).bytes
+            #expect(
+                (0...answer.count - 16).contains { answer[$0..<$0 + 16].elementsEqual(bytes) }, "\(text): \(answer)")
+        }
+
+        try shell("ip addr add fd00:88::5/128 dev eth0 nodad", in: guest.namespace)
+        // Behind the gateway, over the advertised router.
+        try shell("ping -6 -c 2 -i 0.2 -W 2 fd00:99::1", in: guest.namespace)
+        // The router answers neighbour solicitations as a router: the route survives a probe.
+        try shell(
+            """
+            ip -6 neigh flush dev eth0; ping -6 -c 1 -W 2 fd00:99::1
+            ip -6 neigh show fe80::53:4c49:5057:4159 dev eth0 | grep -q router; ip -6 route show default | grep -q fe80
+            """, in: guest.namespace)
+        _ = try running.end()
+    }
+
+    @Test func fiftyStartsAndStops() async throws {
+        let lab = try await Lab()
+        let (plan, links) = try await lab.bind()
+        for _ in 0..<50 {
+            let running = try Running(links, plan.dns, in: lab.pod)
+            #expect(try running.end() == .signaled(SIGKILL))
+            #expect(!File.exists(running.service.directory))
+        }
+    }
+
+    @Test func stopTouchesNobodyElse() throws {
+        let directory = NSTemporaryDirectory() + "slipway-dns-\(UUID().uuidString)"
+        try File.makeDirectory(directory)
+        defer { try? File.removeTree(directory) }
+        let service = AddressService(directory: directory)
+        try service.stop()
+        let other = try Spawn("/bin/sleep", ["100"]).start()
+        try File.replace("\(directory)/dnsmasq.pid", with: Array("\(other.pid)\n".utf8))
+        try service.stop()
+        #expect(try other.waitForEnd(milliseconds: 0) == false)
+        try other.signal(SIGKILL)
+        _ = try other.wait()
+    }
+}
+
+/// Sends a DHCPv6 SOLICIT (RFC 8415) for one address and a name server from the thread's namespace; returns the answer.
+private func dhcpv6Solicit() throws -> [UInt8] {
+    let raw = socket(AF_INET6, Int32(SOCK_DGRAM.rawValue), 0)
+    let client = FileDescriptor(owning: raw)
+    let index = if_nametoindex("eth0")
+    func address(_ text: String, port: UInt16) -> sockaddr_in6 {
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_port = port.bigEndian
+        address.sin6_scope_id = index
+        _ = inet_pton(AF_INET6, text, &address.sin6_addr)
+        return address
+    }
+    // The link-local address that Linux makes of Lab.mac.
+    var own = address("fe80::858:aff:fe58:5", port: 546)
+    let size = socklen_t(MemoryLayout<sockaddr_in6>.size)
+    let bound = withUnsafePointer(to: &own) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(raw, $0, size) }
+    }
+    guard bound == 0 else { throw SystemError.last("bind") }
+    let message: [UInt8] = [
+        1, 1, 2, 3,
+        0, 1, 0, 10, 0, 3, 0, 1, 0x0a, 0x58, 0x0a, 0x58, 0, 5,  // client identifier
+        0, 3, 0, 12, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0,  // IA_NA
+        0, 6, 0, 2, 0, 23, 0, 8, 0, 2, 0, 0,  // wanted: DNS; elapsed time
+    ]
+    for _ in 0..<10 {
+        var servers = address("ff02::1:2", port: 547)
+        let sent = withUnsafePointer(to: &servers) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { sendto(raw, message, message.count, 0, $0, size) }
+        }
+        guard sent == message.count else { throw SystemError.last("sendto") }
+        if try client.wait(for: Int16(POLLIN), milliseconds: 1000) { return try client.read(upTo: 2000) }
+    }
+    throw SystemError("recv", "DHCPv6", code: ETIMEDOUT)
+}
