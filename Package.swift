@@ -19,7 +19,7 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [
 func program(_ name: String, _ dependency: String, linkerFlags: [String] = []) -> Target {
     .executableTarget(
         name: name, dependencies: [.byName(name: dependency)], swiftSettings: strict,
-        linkerSettings: linkerFlags.isEmpty ? [] : [.unsafeFlags(linkerFlags)])
+        linkerSettings: linkerFlags.isEmpty ? [] : [.unsafeFlags(linkerFlags, .when(configuration: .release))])
 }
 
 /// The tests of a module.
@@ -34,8 +34,15 @@ let package = Package(
     products: [
         .executable(name: "containerd-shim-slipway-v2", targets: ["containerd-shim-slipway-v2"]),
         .executable(name: "slipway-sandbox", targets: ["slipway-sandbox"]),
+        .executable(name: "slipway", targets: ["slipway"]),
     ],
     dependencies: [
+        // The command alone: arguments, gRPC to the container runtime, YAML.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        // Without its default trait, which brings Foundation into the processes of every pod.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
     targets: [
@@ -94,12 +101,46 @@ let package = Package(
                 "TaskService", "Version",
             ]),
 
+        // The operator's command
+        module(
+            "CRIProtocol",
+            [
+                protobuf, .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+            ], exclude: ["Protos", "generate.sh"]),
+        module("PodManifest", ["CRIProtocol", "LinuxSystem", .product(name: "Yams", package: "Yams")]),
+        module(
+            "SlipwayCommand",
+            [
+                "CLinux", "CRIProtocol", "LinuxSystem", "PodManifest", "StateDirectory",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
         // Level 6: programs
-        program("containerd-shim-slipway-v2", "ShimFront"),
+        program("containerd-shim-slipway-v2", "ShimFront", linkerFlags: ["-static-executable"]),
         program("slipway-sandbox", "SandboxProcess"),
+        program("slipway", "SlipwayCommand"),
 
         // Tests
         module("TestSupport", ["LinuxSystem"]),
+        tests("TTRPC", [protobuf]),
+        tests("ContainerdAPI", [protobuf]),
+        tests("Netlink", ["CLinux"]),
+        tests("PodNetwork", ["CLinux", "Netlink"]),
+        tests("Cgroup"),
+        tests("Accelerator"),
+        tests("DiskImage"),
+        tests("GuestConfiguration", exclude: ["Golden"]),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux", "TestSupport"], swiftSettings: strict),
+        tests("ContainerIO", ["TestSupport"]),
+        tests(
+            "CRIProtocol",
+            [
+                protobuf, .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+            ]),
+        tests("PodManifest", ["CRIProtocol", protobuf], exclude: ["Golden"]),
+        tests("SlipwayCommand", ["CRIProtocol", "PodManifest", protobuf, "slipway"]),
     ],
     swiftLanguageModes: [.v6]
 )

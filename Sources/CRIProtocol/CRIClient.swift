@@ -1,7 +1,6 @@
 internal import GRPCCore
 internal import GRPCNIOTransportCore
 internal import GRPCNIOTransportHTTP2Posix
-internal import GRPCProtobuf
 public import SwiftProtobuf
 
 /// A connection to a container runtime's CRI socket: real gRPC, one HTTP/2 connection for all calls.
@@ -44,8 +43,8 @@ public struct CRIClient: CRICalls {
             return try await client.unary(
                 request: ClientRequest(message: request),
                 descriptor: MethodDescriptor(fullyQualifiedService: method.service, method: method.rawValue),
-                serializer: ProtobufSerializer(),
-                deserializer: ProtobufDeserializer<Response>(),
+                serializer: MessageEncoder(),
+                deserializer: MessageDecoder<Response>(),
                 options: options
             ) { response in try response.message }
         } catch let error as RPCError {

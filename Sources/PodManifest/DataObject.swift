@@ -34,14 +34,16 @@ struct DataDocument: Codable {
         for (key, text) in stringData ?? [:] { values[key] = Data(text.utf8) }
         for key in values.keys.sorted() where !Self.isKey(key) {
             throw ManifestError(
-                "data", "\"\(key)\" is no key: up to 253 letters, digits, '-', '_' and '.' are, without a leading \"..\"")
+                "data",
+                "\"\(key)\" is no key: up to 253 letters, digits, '-', '_' and '.' are, without a leading \"..\"")
         }
         return DataObject(kind: kind, name: name, namespace: namespace, data: values)
     }
 
     private static func decode(_ text: String, _ field: String) throws(ManifestError) -> Data {
         guard let data = Data(base64Encoded: String(text.filter { !$0.isWhitespace })) else {
-            throw ManifestError(field, "is not base64; plain text goes into stringData of a Secret or data of a ConfigMap")
+            throw ManifestError(
+                field, "is not base64; plain text goes into stringData of a Secret or data of a ConfigMap")
         }
         return data
     }

@@ -63,7 +63,8 @@ extension Environment {
             if let source = variable.valueFrom {
                 if let path = source.fieldRef?.fieldPath {
                     guard let value = field(path) else {
-                        throw ManifestError("\(at).valueFrom.fieldRef.fieldPath", "\"\(path)\" is not a field played here")
+                        throw ManifestError(
+                            "\(at).valueFrom.fieldRef.fieldPath", "\"\(path)\" is not a field played here")
                     }
                     set(variable.name, value)
                 }

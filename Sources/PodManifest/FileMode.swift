@@ -17,7 +17,7 @@ public struct FileMode: Codable, Hashable, Sendable {
 
     /// Reads a number or its text.
     public init(from decoder: any Decoder) throws {
-        try self.init(parsing: try decoder.singleValueContainer().decode(String.self))
+        self = try decoder.parse { text throws(ManifestError) in try FileMode(parsing: text) }
     }
 
     /// Writes octal text.

@@ -45,7 +45,8 @@ public struct Manifest: Equatable, Sendable {
                     throw ManifestError("apiVersion", "\"\(version ?? "")\" found; \(kind) is of v1")
                 default:
                     throw ManifestError(
-                        "kind", "\(kind) is not played here; Pod, ConfigMap and Secret are. A Pod template of a"
+                        "kind",
+                        "\(kind) is not played here; Pod, ConfigMap and Secret are. A Pod template of a"
                             + " workload can be written as a Pod")
                 }
             } catch {
@@ -65,7 +66,12 @@ public struct Manifest: Equatable, Sendable {
 
     private static func documents(_ yaml: String) throws(ManifestError) -> [Node] {
         do {
-            return try Array(Yams.compose_all(yaml: yaml))
+            var stream = try Yams.compose_all(yaml: yaml)
+            var documents: [Node] = []
+            while let document = stream.next() { documents.append(document) }
+            // The stream ends at an error and keeps it.
+            if let error = stream.error { throw error }
+            return documents
         } catch {
             throw ManifestError("", "the manifest is not YAML: \(error)")
         }

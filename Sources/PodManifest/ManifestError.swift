@@ -19,3 +19,16 @@ public struct ManifestError: Error, Equatable, Sendable, CustomStringConvertible
     /// `field: reason`.
     public var description: String { field.isEmpty ? reason : "\(field): \(reason)" }
 }
+
+extension Decoder {
+    /// Reads a scalar by its text and keeps the place of what is refused.
+    func parse<Value>(_ parse: (String) throws(ManifestError) -> Value) throws -> Value {
+        let text = try singleValueContainer().decode(String.self)
+        do {
+            return try parse(text)
+        } catch {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: codingPath, debugDescription: error.reason, underlyingError: error))
+        }
+    }
+}

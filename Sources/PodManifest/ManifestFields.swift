@@ -90,7 +90,8 @@ enum ManifestFields {
             ),
             "securityContext": all(
                 played("runAsUser", "runAsGroup", "supplementalGroups", "sysctls"), quiet("runAsNonRoot")),
-            "initContainers": .refused("containers that run first are not played here; start them as a Pod of their own"),
+            "initContainers": .refused(
+                "containers that run first are not played here; start them as a Pod of their own"),
             "ephemeralContainers": .refused("is not played here"),
         ])
 

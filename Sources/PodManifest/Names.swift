@@ -31,7 +31,8 @@ enum Names {
     static func require(subdomain name: String, _ field: String) throws(ManifestError) {
         guard isSubdomain(name) else {
             throw ManifestError(
-                field, "\"\(name)\" is no name: up to 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends")
+                field, "\"\(name)\" is no name: up to 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
+            )
         }
     }
 

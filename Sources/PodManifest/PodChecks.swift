@@ -68,7 +68,8 @@ extension Container {
             guard volumes.contains(mount.name) else {
                 let known = volumes.sorted().joined(separator: ", ")
                 throw ManifestError(
-                    "\(place).name", "no volume \"\(mount.name)\" in this pod; it has \(known.isEmpty ? "none" : known)")
+                    "\(place).name", "no volume \"\(mount.name)\" in this pod; it has \(known.isEmpty ? "none" : known)"
+                )
             }
             try Names.require(absolutePath: mount.mountPath, "\(place).mountPath")
             if let path = mount.subPath, !path.isEmpty { try Names.require(relativePath: path, "\(place).subPath") }

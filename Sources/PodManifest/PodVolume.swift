@@ -38,6 +38,13 @@ public struct PodVolume: Equatable, Sendable {
         if case .files = content { true } else { false }
     }
 
+    /// A volume that is already resolved.
+    public init(name: String, path: String, content: Content) {
+        self.name = name
+        self.path = path
+        self.content = content
+    }
+
     /// Resolves a volume of a pod whose directory is `directory`. Names below it are the kubelet's.
     init(
         _ volume: Volume, of pod: Pod, directory: String, objects: (DataObject.Kind, String) -> DataObject?,
@@ -74,7 +81,8 @@ public struct PodVolume: Equatable, Sendable {
     }
 
     private static func files(
-        _ object: DataObject?, _ kind: DataObject.Kind, _ name: String, _ items: [Volume.Item]?, _ defaultMode: FileMode?,
+        _ object: DataObject?, _ kind: DataObject.Kind, _ name: String, _ items: [Volume.Item]?,
+        _ defaultMode: FileMode?,
         _ optional: Bool?, _ field: String
     ) throws(ManifestError) -> [File] {
         guard let object else {
@@ -91,7 +99,8 @@ public struct PodVolume: Equatable, Sendable {
                 if optional == true { continue }
                 let known = object.data.keys.sorted().joined(separator: ", ")
                 throw ManifestError(
-                    "\(field).items[\(index)].key", "\(kind.rawValue) \"\(name)\" has no key \"\(item.key)\"; it has \(known)")
+                    "\(field).items[\(index)].key",
+                    "\(kind.rawValue) \"\(name)\" has no key \"\(item.key)\"; it has \(known)")
             }
             files.append(File(path: item.path, mode: item.mode?.bits ?? mode, data: data))
         }
@@ -107,7 +116,8 @@ public struct PodVolume: Equatable, Sendable {
         }
         guard let size = sizes.first, sizes.count == 1 else {
             throw ManifestError(
-                field, "HugePages needs a pod with one page size, this one asks for \(sizes.count);"
+                field,
+                "HugePages needs a pod with one page size, this one asks for \(sizes.count);"
                     + " HugePages-2Mi or HugePages-1Gi says which")
         }
         return size

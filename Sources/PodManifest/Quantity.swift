@@ -144,8 +144,7 @@ public struct Quantity: Hashable, Comparable, Sendable, CustomStringConvertible 
 extension Quantity: Codable {
     /// Reads a string or a plain number, as YAML writes them.
     public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        try self.init(parsing: try container.decode(String.self))
+        self = try decoder.parse { text throws(ManifestError) in try Quantity(parsing: text) }
     }
 
     /// Writes the canonical string.

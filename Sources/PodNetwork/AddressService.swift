@@ -49,23 +49,31 @@ public struct AddressService: Sendable {
 
     /// Ends it by its directory alone and waits until it is gone. Its parent still has to reap it. Not running is fine.
     ///
+    /// It is found among all processes by its arguments: its pid file is not there yet while it starts, and names
+    /// somebody else once it has died.
+    ///
     /// - Throws: `SystemError` with ETIMEDOUT when it is still there after `milliseconds`.
     public func stop(milliseconds: Int32 = 2000) throws(SystemError) {
-        guard let text = try? File.text(processPath, limit: 32),
-            let pid = Int32(text.prefix { $0.isASCII && $0.isNumber }), pid > 1, let process = try? Process(pid: pid)
-        else { return }
-        // The pidfd is open: the command line read now is that of the process that the signal goes to.
-        guard let command = try? File.read("/proc/\(pid)/cmdline", limit: 1 << 16),
-            command.split(separator: 0).contains(where: { $0.elementsEqual("--pid-file=\(processPath)".utf8) })
-        else { return }
-        do throws(SystemError) {
-            try process.signal(SIGKILL)
-        } catch {
-            if error.code != ESRCH { throw error }
-        }
-        guard try process.waitForEnd(milliseconds: milliseconds) else {
-            throw SystemError("end", "dnsmasq \(pid)", code: ETIMEDOUT)
+        for name in try File.list("/proc") {
+            guard let pid = Int32(name), isOurs(pid), let process = try? Process(pid: pid) else { continue }
+            // The pidfd is open: what is read now is of the process that the signal goes to.
+            guard isOurs(pid) else { continue }
+            do throws(SystemError) {
+                try process.signal(SIGKILL)
+            } catch {
+                if error.code != ESRCH { throw error }
+            }
+            guard try process.waitForEnd(milliseconds: milliseconds) else {
+                throw SystemError("end", "dnsmasq \(pid)", code: ETIMEDOUT)
+            }
         }
         try File.remove(processPath)
+    }
+
+    private func isOurs(_ pid: Int32) -> Bool {
+        guard (try? File.text("/proc/\(pid)/comm", limit: 64)) == "dnsmasq\n",
+            let command = try? File.read("/proc/\(pid)/cmdline", limit: 1 << 16)
+        else { return false }
+        return command.split(separator: 0).contains { $0.elementsEqual("--conf-file=\(configurationPath)".utf8) }
     }
 }

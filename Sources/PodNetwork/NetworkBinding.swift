@@ -37,7 +37,7 @@ public struct NetworkBinding: Sendable {
             throw SystemError("find link", plan.link, code: ENODEV)
         }
         if let other = try netlink.qdiscs().first(where: { $0.linkIndex == link.index && $0.isIngress }) {
-            throw SystemError("add ingress qdisc to", "\(link.name) (it has a \(other.kind))", code: EEXIST)
+            throw SystemError("add ingress qdisc to", "\(link.name) (it has \(other.kind) already)", code: EEXIST)
         }
         do throws(SystemError) {
             return try join(plan, link, number, owner, multiQueue, answering)

@@ -26,11 +26,11 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
     var explanation: String {
         switch self {
         case .ok: "done"
-        case .failure: "not done, for another reason than those below"
+        case .failure: "not done, for a reason not listed here"
         case .usage: "the command line or the manifest cannot be used as it is"
         case .unreachable: "the container runtime does not answer at its socket"
         case .notFound: "no such pod, container or log"
-        case .refused: "the container runtime, or Slipway's shim, refused; its own words are printed"
+        case .refused: "the container runtime, or Slipway's shim, refused and said why"
         case .timedOut: "what was waited for did not come in time"
         case .interrupted: "interrupted"
         }
@@ -63,12 +63,22 @@ public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertibl
     init?(_ error: any Error) {
         switch error {
         case let error as CommandFailure: self = error
-        case let error as CRIError: self.init(ExitStatus(error.code), error.description)
+        case let error as CRIError:
+            self.init(ExitStatus(error.code), error.description + (Self.hint(error).map { "\n\($0)" } ?? ""))
         case let error as ManifestError: self.init(.usage, error.description)
         case let error as SystemError: self.init(error.code == ENOENT ? .notFound : .failure, error.description)
         case is CancellationError: self.init(.interrupted, "")
         default: return nil
         }
+    }
+
+    /// What would help, where the runtime's own words do not say it.
+    private static func hint(_ error: CRIError) -> String? {
+        if error.message.contains("no command specified") {
+            return "The image has no entrypoint, and containerd wants a command even where it is a machine's disk that is"
+                + " run: give the container one, as command: [\"-\"]."
+        }
+        return nil
     }
 
     /// Several failures as one: all sentences, and the code of the first.

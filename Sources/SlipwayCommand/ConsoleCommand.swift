@@ -49,8 +49,8 @@ struct ConsoleCommand: AsyncParsableCommand {
         guard pod.isMachine else {
             throw CommandFailure(
                 .failure,
-                "pod \(pod.path) runs under \"\(pod.handler)\" and has no machine's console; slipway logs \(pod.name)"
-                    + " shows its output")
+                "pod \(pod.path) runs under \(pod.handler.isEmpty ? "the default runtime" : pod.handler), not as a machine,"
+                    + " and has no console; slipway logs \(pod.name) shows its output")
         }
         guard pod.isReady else { throw CommandFailure(.failure, "pod \(pod.path) is stopped; it has no console") }
         return resolve(pod.id)

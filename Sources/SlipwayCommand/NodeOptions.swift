@@ -27,7 +27,8 @@ struct NodeOptions: ParsableArguments {
             let path = endpoint.hasPrefix("unix://") ? String(endpoint.dropFirst(7)) : endpoint
             guard path.hasPrefix("/") else {
                 throw CommandFailure(
-                    .usage, "--runtime-endpoint: \"\(endpoint)\" is no endpoint; unix:///run/containerd/containerd.sock is")
+                    .usage,
+                    "--runtime-endpoint: \"\(endpoint)\" is no endpoint; unix:///run/containerd/containerd.sock is")
             }
             return path
         }
@@ -41,7 +42,8 @@ struct NodeOptions: ParsableArguments {
         } catch {
             throw CommandFailure(
                 .unreachable,
-                "no container runtime answers at \(path): \(error); is containerd running, and is --runtime-endpoint right?")
+                "no container runtime answers at \(path): \(error); is containerd running, and is --runtime-endpoint right?"
+            )
         }
         return try await CRIClient.connected(to: path, body)
     }

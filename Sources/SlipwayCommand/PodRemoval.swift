@@ -6,7 +6,7 @@ internal import PodManifest
 struct PodRemains: Sendable {
     let directory: String
     let logs: String
-    /// Paths below each cgroup hierarchy, deepest parent last.
+    /// Paths below each cgroup hierarchy.
     let cgroups: [String]
 
     init(_ playable: PlayablePod) {
@@ -37,6 +37,7 @@ struct PodRemains: Sendable {
             for cgroup in cgroups {
                 attempt { () throws(SystemError) in try CgroupHierarchies.remove(hierarchy + cgroup) }
             }
+            CgroupHierarchies.removeIfEmpty(hierarchy + "/slipway")
         }
         return failures
     }

@@ -12,7 +12,8 @@ enum PodSelection {
         if found.count == 1, let only = found.first { return only }
         guard !found.isEmpty else {
             throw CommandFailure(
-                .notFound, "no pod \"\(reference)\" on this node; slipway ps --all --all-runtimes lists those there are")
+                .notFound, "no pod \"\(reference)\" on this node; slipway ps --all --all-runtimes lists those there are"
+            )
         }
         let ready = found.filter(\.isReady)
         if Set(found.map(\.path)).count == 1, ready.count == 1, let only = ready.first { return only }
@@ -32,7 +33,8 @@ enum PodSelection {
             if let container = pod.containers.first(where: { $0.name == name }) { return container }
             throw CommandFailure(
                 .notFound,
-                "pod \(pod.path) has no container \"\(name)\"; it has \(names.isEmpty ? "none" : names.joined(separator: ", "))")
+                "pod \(pod.path) has no container \"\(name)\"; it has \(names.isEmpty ? "none" : names.joined(separator: ", "))"
+            )
         }
         guard let first = pod.containers.first else {
             throw CommandFailure(.notFound, "pod \(pod.path) has no container")

@@ -14,11 +14,11 @@ public struct Slipway: AsyncParsableCommand {
             through the container runtime's own socket, and the other verbs look at what runs.
 
             EXAMPLES
-              slipway run -f pod.yaml              start the pod, print its name
-              slipway ps                           what runs
-              slipway logs -f tiny                 the machine's serial console, as it was printed
-              slipway console tiny                 the same console both ways; Ctrl-] leaves
-              slipway rm tiny                      shut it down and remove everything of it
+              slipway run -f pod.yaml   start the pod, print its name
+              slipway ps                what runs
+              slipway logs -f tiny      the machine's serial console so far, and on
+              slipway console tiny      the same console both ways; Ctrl-] leaves
+              slipway rm tiny           shut it down, remove everything of it
 
             \(ExitStatus.table)
 

@@ -1,5 +1,6 @@
 import CRIProtocol
 import FoundationEssentials
+import SwiftProtobuf
 import Testing
 
 @testable import PodManifest
@@ -113,7 +114,8 @@ import Testing
         #expect(manifest.warnings == [])
         let name = path.split(separator: "/").dropLast().last.map(String.init) ?? ""
         for pod in manifest.pods {
-            let playable = try PlayablePod(pod, of: manifest, on: Self.node, uid: "11111111-2222-3333-4444-555555555555")
+            let playable = try PlayablePod(
+                pod, of: manifest, on: Self.node, uid: "11111111-2222-3333-4444-555555555555")
             var text = playable.sandbox.textFormatString()
             for container in pod.spec.containers {
                 text += "---\n" + (try playable.config(of: container, addresses: ["10.1.2.3"]).textFormatString())
@@ -124,13 +126,14 @@ import Testing
 
     @Test func someExamplesAreThere() { #expect(Examples.pods.count >= 2) }
 
-    @Test(arguments: [
-        ("guaranteed", "{limits: {cpu: 1, memory: 1Gi}}", QualityOfService.guaranteed, -997),
-        ("burstable", "{requests: {memory: 4Gi}}", .burstable, 750),
-        ("burstable", "{requests: {cpu: 1m}}", .burstable, 999),
-        ("burstable", "{requests: {memory: 1000Gi}}", .burstable, 3),
-        ("best effort", "{}", .bestEffort, 1000),
-    ] as [(String, String, QualityOfService, Int64)])
+    @Test(
+        arguments: [
+            ("guaranteed", "{limits: {cpu: 1, memory: 1Gi}}", QualityOfService.guaranteed, -997),
+            ("burstable", "{requests: {memory: 4Gi}}", .burstable, 750),
+            ("burstable", "{requests: {cpu: 1m}}", .burstable, 999),
+            ("burstable", "{requests: {memory: 1000Gi}}", .burstable, 3),
+            ("best effort", "{}", .bestEffort, 1000),
+        ] as [(String, String, QualityOfService, Int64)])
     func qualityDecidesTheOOMScore(name: String, resources: String, quality: QualityOfService, score: Int64) throws {
         let playable = try Self.playable(
             """
@@ -144,10 +147,12 @@ import Testing
         #expect(try playable.config(of: container, addresses: []).linux.resources.oomScoreAdj == score)
     }
 
-    @Test(arguments: [
-        ("1m", 2, 1000), ("10m", 10, 1000), ("100m", 102, 10_000), ("2500m", 2560, 250_000), ("1000", 262_144, 100_000_000),
-        ("9E", 262_144, Int64.max),
-    ] as [(String, Int64, Int64)])
+    @Test(
+        arguments: [
+            ("1m", 2, 1000), ("10m", 10, 1000), ("100m", 102, 10_000), ("2500m", 2560, 250_000),
+            ("1000", 262_144, 100_000_000),
+            ("9E", 262_144, Int64.max),
+        ] as [(String, Int64, Int64)])
     func cpuBecomesSharesAndQuota(cpu: String, shares: Int64, quota: Int64) throws {
         #expect(CgroupValues.shares(try Quantity(parsing: cpu)) == shares)
         #expect(CgroupValues.quota(try Quantity(parsing: cpu)) == quota)

@@ -50,7 +50,10 @@ import Testing
         ("kind: [", "is not YAML"),
         ("- a\n- b\n", "document 1: is not a mapping"),
         ("metadata: {}\n", "has no kind"),
-        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n", "Deployment \"web\".kind: Deployment is not"),
+        (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n",
+            "Deployment \"web\".kind: Deployment is not"
+        ),
         ("apiVersion: v2\nkind: Pod\nmetadata: {name: a}\n", "apiVersion: \"v2\" found; Pod is of v1"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n", "spec.containers: is missing"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n", "spec.containers: is empty"),
@@ -105,11 +108,13 @@ import Testing
         ("imagePullPolicy: Sometimes", "spec.containers[0].imagePullPolicy"),
     ])
     func refusesContainerFields(field: String, words: String) {
-        let yaml = "\(Self.pod)      \(field)\n".replacing("- {name: vnf, image: \"example.org/vnf:1\"}\n", with: """
-            - name: vnf
-                  image: example.org/vnf:1
+        let yaml = "\(Self.pod)      \(field)\n".replacing(
+            "- {name: vnf, image: \"example.org/vnf:1\"}\n",
+            with: """
+                - name: vnf
+                      image: example.org/vnf:1
 
-            """)
+                """)
         let error = #expect(throws: ManifestError.self) { try Manifest(yaml: yaml) }
         #expect(error?.description.contains(words) == true, "found: \(error?.description ?? "no error")")
     }
@@ -141,7 +146,8 @@ import Testing
 
     @Test func arbitraryBytesNeverTrap() {
         var random = SystemRandomNumberGenerator()
-        let sample = Array(Self.pod(spec: "volumes: [{name: a, configMap: {name: c, items: [{key: k, path: p}]}}]").utf8)
+        let sample = Array(
+            Self.pod(spec: "volumes: [{name: a, configMap: {name: c, items: [{key: k, path: p}]}}]").utf8)
         for _ in 0..<2_000 {
             var bytes = sample
             for _ in 0..<Int.random(in: 1...6, using: &random) {

@@ -23,9 +23,6 @@ import Testing
 
         /// Ends it as `delete` does, by the directory, and reaps it.
         func end() throws -> LinuxSystem.Process.Status {
-            // It stops by its pid file, which a service that is just starting has not written yet.
-            let deadline = Clock.milliseconds + 5000
-            while !File.exists("\(service.directory)/dnsmasq.pid"), Clock.milliseconds < deadline { usleep(1000) }
             try service.stop()
             defer { try? File.removeTree(service.directory) }
             return try process.wait()
@@ -116,8 +113,37 @@ import Testing
         #expect(try lease(guest)["ip"] == "10.88.7.7")
     }
 
-    @Test func routerAdvertisementLeadsToTheGateway() async throws {
+    @Test func twoNICsInOneNetwork() async throws {
         let lab = try await Lab()
+        let file = lab.pod.descriptor
+        try await lab.gateway.run { try RTNetlink().createVeth("p1", peer: "net1", peerNamespace: file) }
+        try shell("ip link set p1 master br0 up", in: lab.gateway)
+        let mac = "0a:58:0a:58:00:06"
+        try shell("ip link set net1 address \(mac) up; ip addr add 10.88.0.6/16 dev net1", in: lab.pod)
+        let (plan, links) = try await lab.bind()
+        #expect(links.map(\.name) == ["slwd0", "slwd1"])
+        let running = try Running(links, plan.dns, in: lab.pod)
+        let (first, second) = (
+            try await Guest(tap: "slw0", in: lab.pod), try await Guest(tap: "slw1", in: lab.pod, mac: mac)
+        )
+        defer {
+            first.end()
+            second.end()
+        }
+        let leases = (try lease(first), try lease(second))
+        #expect(leases.0["ip"] == "10.88.0.5")
+        #expect(leases.0["router"] == "10.88.0.1")
+        #expect(leases.1["ip"] == "10.88.0.6")
+        #expect(leases.1["router"] == nil, "the default route is eth0's")
+        // The same NIC under another client identifier, as after another system has booted.
+        let again = try shell(
+            "busybox udhcpc -i eth0 -n -q -f -t 3 -T 1 -x 0x3d:0011223344 -s /bin/true 2>&1", in: first.namespace)
+        #expect(again.contains("10.88.0.5"), "\(again)")
+        _ = try running.end()
+    }
+
+    @Test func routerAdvertisementLeadsToTheGateway() async throws {
+        let lab = try await Lab(mtu: 1400)
         let (plan, links) = try await lab.bind()
         #expect(links.map(\.routes) == [true])
         let running = try Running(links, plan.dns, in: lab.pod)
@@ -126,7 +152,7 @@ import Testing
         let route = try shell(
             "until ip -6 route show default | grep .; do busybox usleep 20000; done", in: guest.namespace, seconds: 15)
         #expect(route.contains("via fe80::53:4c49:5057:4159 dev eth0 proto ra"), "\(route)")
-        #expect(route.contains("mtu 1500"), "\(route)")
+        #expect(route.contains("mtu 1400"), "\(route)")
 
         let answer = try await guest.namespace.run { try dhcpv6Solicit() }
         // Type 2 is ADVERTISE; the address is in it, and so is the name server.
@@ -165,8 +191,13 @@ import Testing
         defer { try? File.removeTree(directory) }
         let service = AddressService(directory: directory)
         try service.stop()
-        let other = try Spawn("/bin/sleep", ["100"]).start()
-        try File.replace("\(directory)/dnsmasq.pid", with: Array("\(other.pid)\n".utf8))
+        let other = try Spawn(
+            AddressService.executable,
+            [
+                "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--log-facility=-",
+                "--pid-file=\(directory)/dnsmasq.pid",
+            ]
+        ).start()
         try service.stop()
         #expect(try other.waitForEnd(milliseconds: 0) == false)
         try other.signal(SIGKILL)

@@ -28,12 +28,12 @@ import Testing
         defer { guest.end() }
         // The address is in the pod's namespace, whose stack would answer; the guest has none yet.
         let arping = "busybox arping -c 2 -w 2 -I eth0 10.88.0.5"
-        #expect(!succeeds(arping, in: lab.neighbour))
+        #expect(!succeeds("busybox arping -c 1 -w 1 -I eth0 10.88.0.5", in: lab.neighbour))
         #expect(!succeeds("ping -6 -c 1 -W 1 fd00:88::5", in: lab.neighbour))
 
         try shell("ip addr add 10.88.0.5/16 dev eth0; ip addr add fd00:88::5/64 dev eth0 nodad", in: guest.namespace)
         let answer = try shell(arping, in: lab.neighbour)
-        #expect(answer.contains("Received 2 repl"), "\(answer)")
+        #expect(answer.contains("Received 2 response(s) (0 request(s), 0 broadcast(s))"), "\(answer)")
         #expect(answer.contains(Lab.mac), "\(answer)")
         try shell("ping -c 3 -i 0.2 -W 2 10.88.0.5; ping -6 -c 3 -i 0.2 -W 2 fd00:88::5", in: lab.neighbour)
         try shell("ping -c 3 -i 0.2 -W 2 10.88.0.1; ping -6 -c 3 -i 0.2 -W 2 fd00:88::9", in: guest.namespace)
@@ -111,7 +111,7 @@ import Testing
         let lab = try await Lab()
         try shell("tc qdisc add dev eth0 ingress", in: lab.pod)
         let before = try await state(lab)
-        await #expect(throws: SystemError("add ingress qdisc to", "eth0 (it has a ingress)", code: EEXIST)) {
+        await #expect(throws: SystemError("add ingress qdisc to", "eth0 (it has ingress already)", code: EEXIST)) {
             try await lab.bind()
         }
         #expect(try await state(lab) == before)

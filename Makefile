@@ -1,0 +1,43 @@
+# Targets for people: make demo, make test, make bench, make install. All need root; see README.md.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help dependencies build demo test bench lint install uninstall clean
+
+SCRATCH := .build-release
+PROGRAMS := containerd-shim-slipway-v2 slipway-sandbox slipway
+BIN := $(CURDIR)/$(SCRATCH)/bin
+CACHE := $(or $(SLIPWAY_CACHE),/var/cache/slipway-build)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+dependencies: ## installs the Debian packages that build, tests and demo need
+	@Tests/node/dependencies.sh
+
+build: ## release programs in .build-release/bin
+	@for program in $(PROGRAMS); do \
+		swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product $$program; \
+	done
+	@mkdir -p $(BIN)
+	@for program in $(PROGRAMS); do strip -o $(BIN)/$$program $(SCRATCH)/release/$$program; done
+
+demo: dependencies build ## a VNF and a CNF on one network, on a private containerd
+	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/demo.sh
+
+test: dependencies lint build ## every test, root ones included
+	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/test.sh
+
+bench: dependencies build ## one JSON object a line
+	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/bench.sh
+
+lint: ## format and style
+	@swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+install: build ## programs, configuration and containerd drop-in on this node
+	@runtime-class/install.sh --programs $(BIN)
+
+uninstall: ## takes back what make install did
+	@runtime-class/uninstall.sh
+
+clean: ## removes build products
+	@rm -rf .build .build-*
