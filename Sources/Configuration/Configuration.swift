@@ -61,6 +61,11 @@ public struct Configuration: Equatable, Sendable {
             throw ConfigurationError(file: file, key: error.key, problem: error.problem)
         } catch let DecodingError.typeMismatch(_, context) {
             throw ConfigurationError(file: file, context)
+        } catch let DecodingError.valueNotFound(_, context) {
+            throw ConfigurationError(file: file, context)
+        } catch let DecodingError.keyNotFound(key, context) {
+            let path = (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
+            throw ConfigurationError(file: file, key: path, problem: "is missing")
         } catch let DecodingError.dataCorrupted(context) {
             throw ConfigurationError(file: file, context)
         } catch {
@@ -137,9 +142,14 @@ private struct Document: Decodable {
                 try defaults.decodeIfPresent(Int.self, forKey: Key("vcpus")) ?? configuration.defaultVCPUs
             configuration.defaultMemory =
                 try defaults.decodeIfPresent(UInt64.self, forKey: Key("memory")) ?? configuration.defaultMemory
-            guard (1...512).contains(configuration.defaultVCPUs) else {
+            guard (1...255).contains(configuration.defaultVCPUs) else {
                 throw ConfigurationError(
-                    key: "defaults.vcpus", problem: "is \(configuration.defaultVCPUs); 1 to 512 is accepted")
+                    key: "defaults.vcpus", problem: "is \(configuration.defaultVCPUs); 1 to 255 is accepted")
+            }
+            guard configuration.defaultMemory >= 64 << 20 else {
+                throw ConfigurationError(
+                    key: "defaults.memory",
+                    problem: "is \(configuration.defaultMemory); \(64 << 20) (64 MiB) and more is accepted")
             }
         }
         configuration.annotations =

@@ -44,6 +44,7 @@ public struct XML: Equatable, Sendable {
             case "\"": result += "&quot;"
             case "\t": result += "&#9;"
             case "\n": result += "&#10;"
+            case "\r": result += "&#13;"
             case "\u{0}"..."\u{1f}", "\u{fffe}", "\u{ffff}": result += "\u{fffd}"
             default: result.unicodeScalars.append(scalar)
             }

@@ -98,6 +98,7 @@ public enum ByteCount {
 
     /// Parses `1024`, `20Gi` and the like; nil for anything else, overflow included.
     public static func parse(_ text: String) -> UInt64? {
+        guard text.utf8.first != UInt8(ascii: "+") else { return nil }
         for unit in units where text.hasSuffix(unit.suffix) {
             guard let number = UInt64(text.dropLast(2)) else { return nil }
             let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << unit.shift)

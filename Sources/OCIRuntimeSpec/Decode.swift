@@ -46,6 +46,29 @@ extension Spec {
     }
 }
 
+extension Decoder {
+    /// A word of a closed set; the refusal names the words that are in it.
+    func word<Word: RawRepresentable<String> & CaseIterable>() throws -> Word {
+        let text = try singleValueContainer().decode(String.self)
+        guard let word = Word(rawValue: text) else {
+            let words = Word.allCases.map(\.rawValue).joined(separator: ", ")
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: codingPath, debugDescription: "is \"\(text)\"; one of \(words) is accepted"))
+        }
+        return word
+    }
+}
+
+extension Spec.Namespace.Kind {
+    // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+    public init(from decoder: any Decoder) throws { self = try decoder.word() }
+}
+
+extension Spec.Device.Kind {
+    // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+    public init(from decoder: any Decoder) throws { self = try decoder.word() }
+}
+
 extension SpecError {
     init(_ error: DecodingError) {
         switch error {

@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 internal import Glibc
 public import LinuxSystem
 
@@ -83,23 +84,22 @@ public struct PodDirectory: Sendable {
     }
 
     private func check(_ path: String, _ kind: Volume.HostPath.Kind) throws(SystemError) {
-        var information = stat()
-        let found = stat(path, &information) == 0
-        func require(_ type: UInt32, _ otherwise: Int32) throws(SystemError) {
-            guard found else { throw SystemError("hostPath of type \(kind.rawValue)", path, code: ENOENT) }
-            guard information.st_mode & S_IFMT == type else {
-                throw SystemError("hostPath of type \(kind.rawValue)", path, code: otherwise)
+        let place = URL(filePath: path).resolvingSymlinksInPath().path
+        let found = try? FileManager.default.attributesOfItem(atPath: place)[.type] as? FileAttributeType
+        func require(_ type: FileAttributeType, _ otherwise: Int32) throws(SystemError) {
+            if found != type {
+                throw SystemError("hostPath of type \(kind.rawValue)", path, code: found == nil ? ENOENT : otherwise)
             }
         }
         switch kind {
         case .unchecked: break
-        case .directoryOrCreate where !found: try File.makeDirectory(path, mode: 0o755)
-        case .fileOrCreate where !found: _ = try FileDescriptor.open(path, O_WRONLY | O_CREAT, mode: 0o644)
-        case .directory, .directoryOrCreate: try require(S_IFDIR, ENOTDIR)
-        case .file, .fileOrCreate: try require(S_IFREG, EISDIR)
-        case .socket: try require(S_IFSOCK, ENOTSOCK)
-        case .characterDevice: try require(S_IFCHR, ENODEV)
-        case .blockDevice: try require(S_IFBLK, ENOTBLK)
+        case .directoryOrCreate where found == nil: try File.makeDirectory(path, mode: 0o755)
+        case .fileOrCreate where found == nil: _ = try FileDescriptor.open(path, O_WRONLY | O_CREAT, mode: 0o644)
+        case .directory, .directoryOrCreate: try require(.typeDirectory, ENOTDIR)
+        case .file, .fileOrCreate: try require(.typeRegular, EISDIR)
+        case .socket: try require(.typeSocket, ENOTSOCK)
+        case .characterDevice: try require(.typeCharacterSpecial, ENODEV)
+        case .blockDevice: try require(.typeBlockSpecial, ENOTBLK)
         }
     }
 }

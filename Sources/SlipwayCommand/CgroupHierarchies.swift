@@ -18,16 +18,12 @@ enum CgroupHierarchies {
 
     /// Removes a cgroup and those below it, all without processes. Nothing there is fine.
     static func remove(_ path: String) throws(SystemError) {
-        guard File.exists(path) else { return }
-        for name in try File.list(path) where isDirectory("\(path)/\(name)") { try remove("\(path)/\(name)") }
+        // The control files in a cgroup go with it; they are not directories, which listing them tells.
+        guard let names = try? File.list(path) else { return }
+        for name in names { try remove("\(path)/\(name)") }
         guard rmdir(path) == 0 || errno == ENOENT else { throw .last("rmdir", path) }
     }
 
     /// Removes a cgroup that has nothing in it, and leaves another one alone.
     static func removeIfEmpty(_ path: String) { _ = rmdir(path) }
-
-    private static func isDirectory(_ path: String) -> Bool {
-        var information = stat()
-        return lstat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
-    }
 }

@@ -75,8 +75,8 @@ public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertibl
     /// What would help, where the runtime's own words do not say it.
     private static func hint(_ error: CRIError) -> String? {
         if error.message.contains("no command specified") {
-            return "The image has no entrypoint, and containerd wants a command even where it is a machine's disk that is"
-                + " run: give the container one, as command: [\"-\"]."
+            return "The image has no entrypoint, and containerd wants a command even for a machine, which does not run"
+                + " it: give the container one, as command: [\"-\"]."
         }
         return nil
     }

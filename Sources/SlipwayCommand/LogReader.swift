@@ -85,7 +85,7 @@ struct LogReader<Runtime: CRICalls> {
             if try !changes.wait(milliseconds: 250) {
                 hasEnded = try await runtime.containerStatus(container).status.state == .containerExited
             }
-            if let next = try changes.replaced(file, path) {
+            if let next = try changes.replaced(file) {
                 file = next
                 records = LogRecords()
             }
@@ -97,36 +97,5 @@ extension ParseStrategy where Self == Date.ISO8601FormatStyle {
     /// RFC 3339 as container logs have it.
     fileprivate static var iso8601WithFraction: Date.ISO8601FormatStyle {
         Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-    }
-}
-
-/// Notices that a log file grew (inotify(7)) or was replaced by another one.
-struct FileChanges {
-    private let notifications: FileDescriptor
-
-    init(of path: String) throws(SystemError) {
-        let raw = inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))
-        guard raw >= 0 else { throw .last("inotify_init1") }
-        notifications = FileDescriptor(owning: raw)
-        // The directory, because a rotated log is another file under the same name.
-        let directory = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-        guard inotify_add_watch(raw, directory, UInt32(IN_MODIFY | IN_CREATE | IN_MOVED_TO)) >= 0 else {
-            throw .last("inotify_add_watch", directory)
-        }
-    }
-
-    /// Waits for a change; false when the time is up first.
-    func wait(milliseconds: Int32) throws(SystemError) -> Bool {
-        guard try notifications.wait(for: Int16(POLLIN), milliseconds: milliseconds) else { return false }
-        _ = try? notifications.read(upTo: 65536)
-        return true
-    }
-
-    /// The file that is at the path now, if it is another one.
-    func replaced(_ file: FileDescriptor, _ path: String) throws(SystemError) -> FileDescriptor? {
-        var mine = stat()
-        var there = stat()
-        guard fstat(file.raw, &mine) == 0, stat(path, &there) == 0, mine.st_ino != there.st_ino else { return nil }
-        return try FileDescriptor.open(path, O_RDONLY)
     }
 }

@@ -219,7 +219,8 @@ extension Pod {
                     return try await sandbox.wait("vm", exec: "e\(number)").status
                 }
             }
-            #expect(try await group.reduce(into: Set<UInt32>()) { $0.insert($1) } == Set(1...50))
+            let statuses = try await group.reduce(into: Set<UInt32>()) { $0.insert($1) }
+            #expect(statuses == Set(1...50))
         }
     }
 }

@@ -61,5 +61,5 @@ QCOW2_OPTIONS=-c "$examples/make-disk.sh" "$out/debian-vnf.qcow2" "$work/boot" \
 
 mkdir -p "$work/image/disk"
 cp "$out/debian-vnf.qcow2" "$work/image/disk/"
-"$examples/make-oci-image.sh" slipway.local/debian-vnf:latest "$out/debian-vnf.tar" "$work/image"
+"$examples/make-oci-image.sh" slipway.local/debian-vnf:latest "$out/debian-vnf.tar" "$work/image" /disk/debian-vnf.qcow2
 rm -f "$out/debootstrap.log"

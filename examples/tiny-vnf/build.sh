@@ -80,6 +80,6 @@ cp "$out/vmlinuz" "$out/initrd.img" "$work/disk/"
 "$examples/make-disk.sh" "$out/tiny-vnf.qcow2" "$work/disk" 'console=ttyS0 quiet panic=5 no_timer_check'
 
 cp "$out/tiny-vnf.qcow2" "$work/image/disk/"
-"$examples/make-oci-image.sh" slipway.local/tiny-vnf:latest "$out/tiny-vnf.tar" "$work/image"
+"$examples/make-oci-image.sh" slipway.local/tiny-vnf:latest "$out/tiny-vnf.tar" "$work/image" /disk/tiny-vnf.qcow2
 cp "$out/vmlinuz" "$out/initrd.img" "$work/kernel/boot/"
-"$examples/make-oci-image.sh" slipway.local/tiny-vnf-kernel:latest "$out/tiny-vnf-kernel.tar" "$work/kernel"
+"$examples/make-oci-image.sh" slipway.local/tiny-vnf-kernel:latest "$out/tiny-vnf-kernel.tar" "$work/kernel" /boot/vmlinuz

@@ -1,0 +1,94 @@
+import Configuration
+import LinuxSystem
+import Testing
+import TestSupport
+
+@Suite struct ConfigurationTests {
+    private func parse(_ json: String) throws(ConfigurationError) -> Configuration {
+        try Configuration(json: Array(json.utf8), file: "/f")
+    }
+
+    private func refusal(_ json: String) -> String? {
+        do throws(ConfigurationError) {
+            _ = try parse(json)
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
+    @Test func nothingSaidIsTheDefaults() throws {
+        #expect(try parse("{}") == Configuration())
+        let defaults = Configuration()
+        #expect(defaults.accelerator == .auto && defaults.users == 250_000...259_999)
+        #expect(defaults.defaultVCPUs == 1 && defaults.defaultMemory == 512 << 20)
+        #expect(defaults.allows(annotation: "disk", in: "any"))
+    }
+
+    @Test func everythingSaid() throws {
+        let configuration = try parse(
+            """
+            // The node's settings.
+            {
+                accelerator: 'tcg', /* no KVM here */
+                "users": {"first": 1000, "count": 1},
+                "defaults": {"vcpus": 4, "memory": 1073741824,},
+                "overhead": 1, "cache": "/c",
+                "annotations": {"*": ["disk"], "trusted": ["*"], "none": []}
+            }
+            """)
+        #expect(configuration.accelerator == .tcg && configuration.users == 1000...1000)
+        #expect(configuration.defaultVCPUs == 4 && configuration.defaultMemory == 1 << 30)
+        #expect(configuration.overhead == 1 && configuration.cache == "/c")
+        #expect(configuration.allows(annotation: "disk", in: "any") && !configuration.allows(annotation: "x", in: "any"))
+        #expect(configuration.allows(annotation: "x", in: "trusted"))
+        #expect(!configuration.allows(annotation: "disk", in: "none"))
+    }
+
+    @Test(arguments: [
+        (
+            #"{"acelerator": "kvm"}"#,
+            "/f: acelerator: is not known; known here: accelerator, annotations, cache, defaults, overhead, users"
+        ),
+        (#"{"defaults": {"cpus": 1}}"#, "/f: defaults.cpus: is not known; known here: memory, vcpus"),
+        (#"{"users": {"first": 1, "last": 2}}"#, "/f: users.last: is not known; known here: count, first"),
+        (#"{"accelerator": "hvf"}"#, #"/f: accelerator: is "hvf"; one of auto, kvm, tcg is accepted"#),
+        (#"{"users": {"first": 0, "count": 1}}"#, "/f: users: first 0, count 1: both have to be above 0 and fit 32 bits"),
+        (
+            #"{"users": {"first": 4294967295, "count": 1}}"#,
+            "/f: users: first 4294967295, count 1: both have to be above 0 and fit 32 bits"
+        ),
+        (#"{"users": {"first": 1}}"#, "/f: users.count: is missing"),
+        (#"{"defaults": {"vcpus": 0}}"#, "/f: defaults.vcpus: is 0; 1 to 255 is accepted"),
+        (#"{"defaults": {"vcpus": 256}}"#, "/f: defaults.vcpus: is 256; 1 to 255 is accepted"),
+        (#"{"defaults": {"memory": 67108863}}"#, "/f: defaults.memory: is 67108863; 67108864 (64 MiB) and more is accepted"),
+    ])
+    func refused(json: String, sentence: String) {
+        #expect(refusal(json) == sentence)
+    }
+
+    @Test(arguments: [
+        ("", ""), ("{", ""), ("[]", ""), (#"{"accelerator": 5}"#, "accelerator"), (#"{"users": 5}"#, "users"),
+        (#"{"users": null}"#, "users"), (#"{"users": {"first": -1, "count": 1}}"#, "users.first"),
+        (#"{"users": {"first": 1e30, "count": 1}}"#, "users.first"), (#"{"defaults": {"memory": "1Gi"}}"#, "defaults.memory"),
+        (#"{"annotations": {"*": "disk"}}"#, "annotations.*"), (#"{"cache": 1}"#, "cache"), (#"{"overhead": -1}"#, "overhead"),
+    ])
+    func refusedByKey(json: String, key: String) {
+        let error = #expect(throws: ConfigurationError.self) { try parse(json) }
+        #expect(error?.key == key, "\(error?.description ?? "")")
+        #expect(error?.problem.contains("DecodingError") == false, "\(error?.problem ?? "")")
+        #expect(error?.file == "/f")
+    }
+
+    @Test func files() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write("config.json", #"{"cache": "/x"}"#)
+        #expect(try Configuration.load(path).cache == "/x")
+        #expect {
+            try Configuration.load(directory("none"))
+        } throws: { error in
+            "\(error)" == "\(directory("none")): open \(directory("none")): No such file or directory"
+        }
+        #expect(throws: ConfigurationError.self) { try Configuration.load("/dev/zero") }
+    }
+}
