@@ -112,7 +112,8 @@ let package = Package(
         module(
             "SlipwayCommand",
             [
-                "CLinux", "CRIProtocol", "LinuxSystem", "PodManifest", "StateDirectory",
+                "CLinux", "CRIProtocol", "Cgroup", "Configuration", "Libvirt", "LibvirtMachine", "LinuxSystem",
+                "MachinePlanning", "PodManifest", "StateDirectory",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

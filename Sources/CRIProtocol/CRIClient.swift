@@ -25,33 +25,50 @@ public struct CRIClient: CRICalls {
             target: .unixDomainSocket(path: socket, authority: "localhost"),
             transportSecurity: .plaintext
         )
-        return try await withGRPCClient(transport: transport) { client in
-            try await body(CRIClient(client: client))
+        let client = GRPCClient(transport: transport)
+        // A task of its own: the connection has to outlive a cancellation, so that what was begun can be taken back.
+        let connections = Task.detached { try await client.runConnections() }
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await body(CRIClient(client: client)))
+        } catch {
+            result = .failure(error)
         }
+        client.beginGracefulShutdown()
+        _ = await connections.result
+        return try result.get()
     }
 
-    /// Makes one call; see ``CRICalls``.
+    /// Makes one call; see ``CRICalls``. A call that must not be given up goes on when the task is cancelled.
     public func call<Response: Message>(
         _ method: CRIMethod, _ request: some Message, _ response: Response.Type, timeout: Duration?
     ) async throws(CRIError) -> Response {
+        do {
+            if method.isInterruptible { return try await unary(method, request, timeout) }
+            return try await Task { try await unary(method, request, timeout) }.value
+        } catch {
+            if error is CancellationError || (method.isInterruptible && Task.isCancelled) {
+                throw CRIError(method, .cancelled, "interrupted")
+            }
+            throw (error as? RPCError).map { CRIError(method, $0) } ?? CRIError(method, .unknown, "\(error)")
+        }
+    }
+
+    private func unary<Response: Message>(
+        _ method: CRIMethod, _ request: some Message, _ timeout: Duration?
+    ) async throws -> Response {
         var options = CallOptions.defaults
         options.timeout = timeout
         options.waitForReady = false
         options.maxRequestMessageBytes = Self.messageLimit
         options.maxResponseMessageBytes = Self.messageLimit
-        do {
-            return try await client.unary(
-                request: ClientRequest(message: request),
-                descriptor: MethodDescriptor(fullyQualifiedService: method.service, method: method.rawValue),
-                serializer: MessageEncoder(),
-                deserializer: MessageDecoder<Response>(),
-                options: options
-            ) { response in try response.message }
-        } catch let error as RPCError {
-            throw CRIError(method, error)
-        } catch {
-            throw CRIError(method, error is CancellationError ? .cancelled : .unknown, "\(error)")
-        }
+        return try await client.unary(
+            request: ClientRequest(message: request),
+            descriptor: MethodDescriptor(fullyQualifiedService: method.service, method: method.rawValue),
+            serializer: MessageEncoder(),
+            deserializer: MessageDecoder<Response>(),
+            options: options
+        ) { response in try response.message }
     }
 }
 

@@ -29,4 +29,16 @@ public enum CRIMethod: String, CaseIterable, Sendable {
         default: "runtime.v1.RuntimeService"
         }
     }
+
+    /// Whether a caller may give the call up before its answer.
+    ///
+    /// containerd ends what it is doing when its client hangs up, and does not always undo it: 1.6 leaves a container
+    /// whose StartContainer was given up "in starting state" for good, so that neither it nor its pod can be removed.
+    public var isInterruptible: Bool {
+        switch self {
+        case .runPodSandbox, .createContainer, .startContainer, .removeContainer, .stopPodSandbox, .removePodSandbox:
+            false
+        default: true
+        }
+    }
 }

@@ -66,6 +66,10 @@ public struct Configuration: Equatable, Sendable {
         } catch let DecodingError.keyNotFound(key, context) {
             let path = (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
             throw ConfigurationError(file: file, key: path, problem: "is missing")
+        } catch let DecodingError.dataCorrupted(context) where context.codingPath.isEmpty {
+            // The decoder tells neither where a number is that does not fit, nor that it is one.
+            throw ConfigurationError(
+                file: file, key: "", problem: "is no valid JSON, or has a number that does not fit its key")
         } catch let DecodingError.dataCorrupted(context) {
             throw ConfigurationError(file: file, context)
         } catch {

@@ -26,6 +26,14 @@ public enum Library {
 
     private static let ignore: virErrorFunc = { _, _ in }
 
+    /// The library's version, `9.0.0`. Loads it first.
+    public static func version() throws(LibvirtError) -> String {
+        try load()
+        var number: UInt = 0
+        try checked(lv_virGetVersion(&number, nil, nil), "virGetVersion")
+        return "\(number / 1_000_000).\(number / 1000 % 1000).\(number % 1000)"
+    }
+
     /// Loads and initialises libvirt; any number of times, from any thread.
     public static func load() throws(LibvirtError) {
         if let failure { throw failure }

@@ -1,16 +1,20 @@
 import Accelerator
-import Configuration
+public import Configuration
 import FoundationEssentials
 import Glibc
 import LinuxSystem
-import MachinePlanning
+public import MachinePlanning
 import Sandbox
+public import StateDirectory
 
 /// How this node executes guests: the administrator's word, or the result of the proof, which is run once a boot.
-enum AcceleratorChoice {
+public enum AcceleratorChoice {
+    /// Decides, running the proof if it has not been run since the node's boot. Blocks for that time, up to seconds.
+    ///
     /// - Parameter root: the directory of all sandboxes, a tmpfs: the proof's verdict is kept there.
-    static func decide(
-        _ setting: Configuration.Accelerator, root: String, emulator: String
+    public static func decide(
+        _ setting: Configuration.Accelerator, root: String = StateDirectory.defaultRoot,
+        emulator: String = LibvirtMachineHost.emulator
     ) throws -> Decision<MachinePlanning.Accelerator> {
         switch setting {
         case .tcg: return Decision(.tcg, "Slipway's configuration says tcg")
@@ -27,11 +31,19 @@ enum AcceleratorChoice {
         }
     }
 
+    /// What is known without running anything; nil when the proof has not been run since the node's boot.
+    public static func known(root: String = StateDirectory.defaultRoot) -> Decision<MachinePlanning.Accelerator>? {
+        read("\(root)/.accelerator/verdict.json").map {
+            Decision($0.accelerator == .kvm ? .kvm : .tcg, $0.reason)
+        }
+    }
+
     /// The stored verdict, or a new proof under a lock, so that pods that start at once prove it once.
     static func verdict(root: String, emulator: String) throws -> AcceleratorProof {
         let directory = "\(root)/.accelerator"
         let path = "\(directory)/verdict.json"
         if let stored = read(path) { return stored }
+        try File.makeDirectory(root, mode: 0o711)
         try File.makeDirectory(directory)
         let lock = try File.lock("\(directory)/.lock")
         defer { lock.close() }

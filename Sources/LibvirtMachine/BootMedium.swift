@@ -14,8 +14,7 @@ struct BootMedium {
     private let source: BootSource
 
     /// Looks for a disk or a kernel in the image.
-    init(_ rootfs: Rootfs, annotations: MachineAnnotations) throws {
-        let tree = try FileDescriptor.open(rootfs.path, O_RDONLY | O_DIRECTORY)
+    init(_ tree: FileDescriptor, annotations: MachineAnnotations) throws {
         source = try BootSource.find(in: tree, disk: annotations.disk)
     }
 
@@ -35,14 +34,25 @@ struct BootMedium {
         }
     }
 
+    /// Where everything would be on the node.
+    func previewPaths(_ directory: StateDirectory) -> MachinePaths {
+        switch source {
+        case .disk(let disk): OpenMedia(kernel: nil, initrd: nil, base: disk.file.path, files: [:]).paths(directory)
+        case .kernel(let image):
+            OpenMedia(
+                kernel: directory.rootfs + image.kernel.path, initrd: image.initrd.map { directory.rootfs + $0.path },
+                base: "", files: [:]
+            ).paths(directory)
+        }
+    }
+
     /// Opens everything that QEMU needs of it; makes the overlay.
-    func open(_ plan: MachinePlan, in rootfs: Rootfs) throws -> OpenMedia {
+    func open(_ plan: MachinePlan, in tree: FileDescriptor) throws -> OpenMedia {
         switch source {
         case .kernel(let image):
             return OpenMedia(
                 kernel: try image.kernel.hostPath(), initrd: try image.initrd?.hostPath(), base: "", files: [:])
         case .disk(let disk):
-            let tree = try FileDescriptor.open(rootfs.path, O_RDONLY | O_DIRECTORY)
             let overlay: FileDescriptor
             do {
                 overlay = try FileDescriptor.open(

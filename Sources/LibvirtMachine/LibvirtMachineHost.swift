@@ -20,7 +20,8 @@ public import StateDirectory
 /// The process lives in the pod's network namespace and in a mount namespace of its own. Everything runs on one thread,
 /// from which libvirt forks QEMU; that thread visits the container's cgroup for the time of the fork.
 public actor LibvirtMachineHost: MachineHost {
-    private static let emulator = "/usr/bin/qemu-system-x86_64"
+    /// QEMU's executable.
+    public static let emulator = "/usr/bin/qemu-system-x86_64"
 
     private let executor: ThreadExecutor
     private let directory: StateDirectory
@@ -134,7 +135,8 @@ public actor LibvirtMachineHost: MachineHost {
             traces.rootfs = rootfs
             timeline.stamp("rootfs")
 
-            let image = try BootMedium(rootfs, annotations: machineAnnotations)
+            let tree = try FileDescriptor.openDirectory(rootfs.path)
+            let image = try BootMedium(tree, annotations: machineAnnotations)
             timeline.stamp("image")
 
             let resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
@@ -150,7 +152,7 @@ public actor LibvirtMachineHost: MachineHost {
                     accelerator: accelerator, defaultVCPUs: configuration.defaultVCPUs,
                     defaultMemory: configuration.defaultMemory, user: user.id, group: group))
             try write(plan)
-            let media = try image.open(plan, in: rootfs)
+            let media = try image.open(plan, in: tree)
             timeline.stamp("planned")
 
             let cgroup = try makeCgroup(spec, &undo)

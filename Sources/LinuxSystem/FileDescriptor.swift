@@ -19,6 +19,11 @@ public final class FileDescriptor: Sendable {
         FileDescriptor(owning: try check(slipway_open(path, flags, mode), "open", path))
     }
 
+    /// Opens a directory.
+    public static func openDirectory(_ path: String) throws(SystemError) -> FileDescriptor {
+        try open(path, O_RDONLY | O_DIRECTORY)
+    }
+
     /// Opens a path below a directory; symbolic links are resolved as if that directory were the root
     /// (openat2(2), `RESOLVE_IN_ROOT`), so that a tenant's tree cannot lead out of itself.
     public static func open(

@@ -79,7 +79,11 @@ extension SpecError {
         case .keyNotFound(let key, let context):
             self.init(Self.path(context.codingPath + [key]), "is missing")
         case .dataCorrupted(let context):
-            self.init(Self.path(context.codingPath), context.debugDescription)
+            // The decoder tells neither where a number is that does not fit, nor that it is one.
+            let isText = context.codingPath.isEmpty
+            self.init(
+                Self.path(context.codingPath),
+                isText ? "is no valid JSON, or has a number that does not fit its field" : context.debugDescription)
         @unknown default:
             self.init("", "\(error)")
         }

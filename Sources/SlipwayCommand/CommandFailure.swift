@@ -63,6 +63,7 @@ public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertibl
     init?(_ error: any Error) {
         switch error {
         case let error as CommandFailure: self = error
+        case let error as CRIError where error.code == .cancelled: self.init(.interrupted, "")
         case let error as CRIError:
             self.init(ExitStatus(error.code), error.description + (Self.hint(error).map { "\n\($0)" } ?? ""))
         case let error as ManifestError: self.init(.usage, error.description)

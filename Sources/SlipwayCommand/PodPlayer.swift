@@ -103,6 +103,7 @@ struct PodPlayer<Runtime: CRICalls> {
             try await runtime.startContainer(made)
             started.containers.append(StartedPod.Container(id: made, name: container.name))
         }
+        try Task.checkCancellation()
         return started
     }
 

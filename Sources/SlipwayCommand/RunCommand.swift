@@ -15,7 +15,7 @@ struct RunCommand: AsyncParsableCommand {
             in the same file. runtimeClassName names the runtime handler.
 
             The pod's name is printed when its containers run; what happens until then is said on standard error. \
-            A pod that does not come up is taken down again. Nothing watches it afterwards: a container that ends \
+            A pod that does not come up, or whose start is interrupted, is taken down again. Nothing watches it afterwards: a container that ends \
             stays ended, whatever restartPolicy says. A kubelet on the same node would end the pod as one that it \
             does not know.
 

@@ -25,6 +25,8 @@ public struct Slipway: AsyncParsableCommand {
             slipway --generate-completion-script bash|zsh|fish prints completions for a shell.
             """,
         subcommands: [
+            CheckCommand.self,
+            PlanCommand.self,
             RunCommand.self,
             PsCommand.self,
             LogsCommand.self,

@@ -5,7 +5,7 @@ internal import LinuxSystem
 /// Runs the command and returns its exit code. Blocks the calling thread, which has to be the process's first.
 ///
 /// SIGINT and SIGTERM are blocked for every thread that starts later. The first of them cancels the verb, which takes
-/// back what it had begun; the second ends the process at once.
+/// back what it had begun; another one, a second or more later, ends the process at once.
 ///
 /// - Parameter arguments: without the program's name.
 public func slipwayMain(_ arguments: [String]) -> Int32 {
@@ -43,6 +43,7 @@ private func report(_ error: any Error) -> Int32 {
         if !failure.description.isEmpty { Output.error("slipway: \(failure.description)") }
         return failure.status.rawValue
     }
+    if let code = error as? ExitCode { return code.rawValue }
     // The rest is the parser's: help, versions and completions are no failures.
     let isHelp = Slipway.exitCode(for: error) == .success
     let text = Slipway.fullMessage(for: error)
@@ -63,7 +64,11 @@ private struct Signals {
         try LinuxSystem.Thread.start("signals") {
             guard (try? descriptor.read(upTo: 128)) != nil else { return }
             task.cancel()
-            guard (try? descriptor.read(upTo: 128)) != nil else { return }
+            // timeout(1) and some shells signal the process and its group: two signals that are meant as one.
+            let first = ContinuousClock.now
+            repeat {
+                guard (try? descriptor.read(upTo: 128)) != nil else { return }
+            } while ContinuousClock.now - first < .seconds(1)
             _exit(ExitStatus.interrupted.rawValue)
         }
     }

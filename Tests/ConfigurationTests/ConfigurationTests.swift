@@ -1,7 +1,7 @@
 import Configuration
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct ConfigurationTests {
     private func parse(_ json: String) throws(ConfigurationError) -> Configuration {
@@ -40,7 +40,8 @@ import TestSupport
         #expect(configuration.accelerator == .tcg && configuration.users == 1000...1000)
         #expect(configuration.defaultVCPUs == 4 && configuration.defaultMemory == 1 << 30)
         #expect(configuration.overhead == 1 && configuration.cache == "/c")
-        #expect(configuration.allows(annotation: "disk", in: "any") && !configuration.allows(annotation: "x", in: "any"))
+        #expect(
+            configuration.allows(annotation: "disk", in: "any") && !configuration.allows(annotation: "x", in: "any"))
         #expect(configuration.allows(annotation: "x", in: "trusted"))
         #expect(!configuration.allows(annotation: "disk", in: "none"))
     }
@@ -53,7 +54,10 @@ import TestSupport
         (#"{"defaults": {"cpus": 1}}"#, "/f: defaults.cpus: is not known; known here: memory, vcpus"),
         (#"{"users": {"first": 1, "last": 2}}"#, "/f: users.last: is not known; known here: count, first"),
         (#"{"accelerator": "hvf"}"#, #"/f: accelerator: is "hvf"; one of auto, kvm, tcg is accepted"#),
-        (#"{"users": {"first": 0, "count": 1}}"#, "/f: users: first 0, count 1: both have to be above 0 and fit 32 bits"),
+        (
+            #"{"users": {"first": 0, "count": 1}}"#,
+            "/f: users: first 0, count 1: both have to be above 0 and fit 32 bits"
+        ),
         (
             #"{"users": {"first": 4294967295, "count": 1}}"#,
             "/f: users: first 4294967295, count 1: both have to be above 0 and fit 32 bits"
@@ -61,7 +65,10 @@ import TestSupport
         (#"{"users": {"first": 1}}"#, "/f: users.count: is missing"),
         (#"{"defaults": {"vcpus": 0}}"#, "/f: defaults.vcpus: is 0; 1 to 255 is accepted"),
         (#"{"defaults": {"vcpus": 256}}"#, "/f: defaults.vcpus: is 256; 1 to 255 is accepted"),
-        (#"{"defaults": {"memory": 67108863}}"#, "/f: defaults.memory: is 67108863; 67108864 (64 MiB) and more is accepted"),
+        (
+            #"{"defaults": {"memory": 67108863}}"#,
+            "/f: defaults.memory: is 67108863; 67108864 (64 MiB) and more is accepted"
+        ),
     ])
     func refused(json: String, sentence: String) {
         #expect(refusal(json) == sentence)
@@ -69,15 +76,27 @@ import TestSupport
 
     @Test(arguments: [
         ("", ""), ("{", ""), ("[]", ""), (#"{"accelerator": 5}"#, "accelerator"), (#"{"users": 5}"#, "users"),
-        (#"{"users": null}"#, "users"), (#"{"users": {"first": -1, "count": 1}}"#, "users.first"),
-        (#"{"users": {"first": 1e30, "count": 1}}"#, "users.first"), (#"{"defaults": {"memory": "1Gi"}}"#, "defaults.memory"),
-        (#"{"annotations": {"*": "disk"}}"#, "annotations.*"), (#"{"cache": 1}"#, "cache"), (#"{"overhead": -1}"#, "overhead"),
+        (#"{"users": null}"#, "users"), (#"{"defaults": {"memory": "1Gi"}}"#, "defaults.memory"),
+        (#"{"annotations": {"*": "disk"}}"#, "annotations.*"), (#"{"cache": 1}"#, "cache"),
     ])
     func refusedByKey(json: String, key: String) {
         let error = #expect(throws: ConfigurationError.self) { try parse(json) }
         #expect(error?.key == key, "\(error?.description ?? "")")
         #expect(error?.problem.contains("DecodingError") == false, "\(error?.problem ?? "")")
         #expect(error?.file == "/f")
+    }
+
+    /// The decoder does not tell where it found a number that does not fit.
+    @Test(arguments: [
+        #"{"users": {"first": -1, "count": 1}}"#,
+        #"{"users": {"first": 1e30, "count": 1}}"#,
+        #"{"overhead": -1}"#,
+        #"{"defaults": {"vcpus": 1.5}}"#,
+    ])
+    func numbersThatDoNotFit(json: String) {
+        #expect { try parse(json) } throws: {
+            "\($0)" == "/f: is no valid JSON, or has a number that does not fit its key"
+        }
     }
 
     @Test func files() throws {

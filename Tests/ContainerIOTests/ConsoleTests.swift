@@ -1,8 +1,8 @@
 import ContainerIO
 import Glibc
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 /// A console whose machine is the test.
 private struct Setup {

@@ -2,8 +2,8 @@ import ContainerIO
 import Glibc
 import LinuxSystem
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
 /// What an input has delivered.
 private final class Received: Sendable {

@@ -1,8 +1,8 @@
 import ContainerIO
 import Glibc
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct OutputTests {
     let directory: TemporaryDirectory
@@ -176,7 +176,8 @@ import TestSupport
     }
 
     @Test func aLoggingProgramThatStaysIsToldToEnd() async throws {
-        let program = try logger("trap 'echo told >>$1; exit' TERM; echo $$ >$1; exec 5>&-; while :; do sleep 0.1; done")
+        let program = try logger(
+            "trap 'echo told >>$1; exit' TERM; echo $$ >$1; exec 5>&-; while :; do sleep 0.1; done")
         let output = try Output(.binary(program, [directory("log")]), owner: owner)
         await output.finish()
         let lines = try File.text(directory("log")).split(separator: "\n")

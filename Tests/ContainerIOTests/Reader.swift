@@ -23,7 +23,8 @@ final class Reader: Sendable {
             while bytes.count < count ?? Int.max {
                 let left = deadline - Clock.milliseconds
                 guard left > 0, try descriptor.wait(for: Int16(POLLIN), milliseconds: Int32(left)) else {
-                    throw SystemError("wait for \(count.map(String.init) ?? "the end") after \(bytes.count)", code: ETIMEDOUT)
+                    throw SystemError(
+                        "wait for \(count.map(String.init) ?? "the end") after \(bytes.count)", code: ETIMEDOUT)
                 }
                 do throws(SystemError) {
                     let more = try descriptor.read(upTo: min(65536, (count ?? Int.max) - bytes.count))

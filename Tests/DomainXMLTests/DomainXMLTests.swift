@@ -2,8 +2,8 @@ import DomainXML
 import Foundation
 import FoundationXML
 import MachinePlanning
-import Testing
 import TestSupport
+import Testing
 
 /// An element as a parser that is not ours sees it.
 private final class Element {
@@ -70,7 +70,9 @@ private func parse(_ xml: String) throws -> Element {
             #expect(!addresses.isEmpty && Set(addresses).count == addresses.count, "\(name): \(addresses)")
             let targets = root.all("disk").flatMap { $0.all("target") }.compactMap { $0.attributes["dev"] }
             #expect(targets == plan.disks.map(\.target), "\(name)")
-            #expect(root.all("interface").flatMap { $0.all("mac") }.map { $0.attributes["address"] } == plan.nics.map(\.mac))
+            #expect(
+                root.all("interface").flatMap { $0.all("mac") }.map { $0.attributes["address"] } == plan.nics.map(\.mac)
+            )
             #expect(root.all("vcpu").map(\.text) == ["\(plan.vcpus.value)"])
             #expect(root.all("memory").first?.text == "\(plan.memory.value)")
             #expect(root.all("uuid").map(\.text) == [plan.uuid.value])
@@ -101,7 +103,8 @@ private func parse(_ xml: String) throws -> Element {
             var random = SeededGenerator(UInt64(seed))
             let scalars = (0..<Int.random(in: 0..<40, using: &random)).compactMap { _ -> UnicodeScalar? in
                 let range: ClosedRange<UInt32> =
-                    [0...0x7f, 0x80...0x2ff, 0x2000...0x20ff, 0xfff0...0xffff, 0...0x10ffff].randomElement(using: &random)
+                    [0...0x7f, 0x80...0x2ff, 0x2000...0x20ff, 0xfff0...0xffff, 0...0x10ffff].randomElement(
+                        using: &random)
                     ?? 0...0
                 return UnicodeScalar(UInt32.random(in: range, using: &random))
             }
@@ -109,8 +112,11 @@ private func parse(_ xml: String) throws -> Element {
             let root = try parse(XML("a", ["b": text]) { XML("c", text: text) }.rendered())
             // What XML 1.0 has no way to say, escaped or not, is replaced.
             let expected = String(String.UnicodeScalarView(scalars.map { Self.isXML($0) ? $0 : "\u{fffd}" }))
-            #expect(root.attributes["b"].map { Array($0.unicodeScalars) } == Array(expected.unicodeScalars), "seed \(seed)")
-            #expect(root.children.first.map { Array($0.text.unicodeScalars) } == Array(expected.unicodeScalars), "seed \(seed)")
+            #expect(
+                root.attributes["b"].map { Array($0.unicodeScalars) } == Array(expected.unicodeScalars), "seed \(seed)")
+            #expect(
+                root.children.first.map { Array($0.text.unicodeScalars) } == Array(expected.unicodeScalars),
+                "seed \(seed)")
         }
     }
 

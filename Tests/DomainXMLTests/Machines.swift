@@ -11,15 +11,17 @@ extension MachinePlan {
             let digits = String(number + 16, radix: 16)
             return RequestedLink(name: "net\(number)", tap: "tap\(number)", mac: "02:00:00:00:00:\(digits)", mtu: 1500)
         }
-        let qcow2 = BootSource.disk(DiskSource(path: "/disk/vm.qcow2", format: .qcow2, virtualSize: 2 << 30))
-        let raw = BootSource.disk(DiskSource(path: "/disk/vm.img", format: .raw, virtualSize: 1 << 30))
-        let kernel = BootSource.kernel(
-            KernelSource(kernel: "/boot/vmlinuz", initrd: "/boot/initrd.img", commandLine: "console=ttyS0 opt=\"<a&b>\""))
+        let qcow2 = BootRequest.disk(DiskSource(path: "/disk/vm.qcow2", format: .qcow2, virtualSize: 2 << 30))
+        let raw = BootRequest.disk(DiskSource(path: "/disk/vm.img", format: .raw, virtualSize: 1 << 30))
+        let kernel = BootRequest.kernel(
+            KernelSource(
+                kernel: "/boot/vmlinuz", initrd: "/boot/initrd.img", commandLine: "console=ttyS0 opt=\"<a&b>\""))
         let tcg = Decision(Accelerator.tcg, "the node has no /dev/kvm")
         let kvm = Decision(Accelerator.kvm, "proven on this node")
 
         func plan(_ change: (inout MachineRequest) -> Void) throws -> MachinePlan {
-            var request = MachineRequest(identity: identity, boot: qcow2, accelerator: tcg, user: 250_000, group: 250_000)
+            var request = MachineRequest(
+                identity: identity, boot: qcow2, accelerator: tcg, user: 250_000, group: 250_000)
             change(&request)
             return try MachinePlan(request)
         }
@@ -46,7 +48,8 @@ extension MachinePlan {
 extension MachinePaths {
     static let sample = MachinePaths(
         serial: "/run/slipway/fedcba98-0123456789abcdef/serial.sock",
-        agent: "/run/slipway/fedcba98-0123456789abcdef/agent.sock", kernel: "/proc/self/fd/20", initrd: "/proc/self/fd/21",
+        agent: "/run/slipway/fedcba98-0123456789abcdef/agent.sock", kernel: "/proc/self/fd/20",
+        initrd: "/proc/self/fd/21",
         base: "/run/slipway/fedcba98-0123456789abcdef/rootfs/disk/vm.qcow2",
         seed: "/run/slipway/fedcba98-0123456789abcdef/seed.iso", overlay: "/var/lib/x/overlay.qcow2")
 }

@@ -1,7 +1,7 @@
 import Glibc
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct FileDescriptorTests {
     @Test func closingOnceIsClosing() throws {
@@ -80,7 +80,8 @@ import TestSupport
     @Test func everythingIsClosedOnExec() throws {
         let (pipe, pair) = (try FileDescriptor.pipe(), try UnixSocket.pair())
         let all = [
-            pipe.read, pipe.write, pair.0, pair.1, try .event(), try .open("/dev/null", O_RDONLY), try pipe.read.duplicate(),
+            pipe.read, pipe.write, pair.0, pair.1, try .event(), try .open("/dev/null", O_RDONLY),
+            try pipe.read.duplicate(),
         ]
         for descriptor in all { #expect(fcntl(descriptor.raw, F_GETFD) == FD_CLOEXEC) }
     }
@@ -108,7 +109,8 @@ import TestSupport
 
     @Test func socketPathsHaveALimit() throws {
         let directory = try TemporaryDirectory()
-        let longest = directory(String(repeating: "x", count: UnixSocket.maximumPathLength - directory.path.utf8.count - 1))
+        let longest = directory(
+            String(repeating: "x", count: UnixSocket.maximumPathLength - directory.path.utf8.count - 1))
         #expect(throws: Never.self) { try UnixSocket.listen(longest) }
         #expect(throws: SystemError("socket path", longest + "x", code: ENAMETOOLONG)) {
             try UnixSocket.listen(longest + "x")

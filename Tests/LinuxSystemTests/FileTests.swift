@@ -1,7 +1,7 @@
 import Glibc
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct FileTests {
     let directory: TemporaryDirectory

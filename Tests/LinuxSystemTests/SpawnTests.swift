@@ -1,7 +1,7 @@
 import Glibc
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct SpawnTests {
     @Test func reportsTheStepThatFailed() throws {
@@ -34,7 +34,8 @@ import TestSupport
         // An inheritable descriptor, as a careless library leaves them.
         let leak = FileDescriptor(owning: dup(first.read.raw))
         #expect(leak.raw >= 0)
-        let script = "echo one >/proc/self/fd/\(second.write.raw); echo two >/proc/self/fd/\(first.write.raw); ls /proc/self/fd"
+        let script =
+            "echo one >/proc/self/fd/\(second.write.raw); echo two >/proc/self/fd/\(first.write.raw); ls /proc/self/fd"
         var spawn = Spawn("/bin/sh", ["-c", script])
         // Crossed: each is to get the number of the other.
         spawn.descriptors = [second.write.raw: first.write.raw, first.write.raw: second.write.raw]

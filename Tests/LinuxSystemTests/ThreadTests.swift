@@ -1,7 +1,7 @@
 import Glibc
 import LinuxSystem
-import Testing
 import TestSupport
+import Testing
 
 private actor Blocking {
     private let executor: ThreadExecutor

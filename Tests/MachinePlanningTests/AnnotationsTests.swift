@@ -22,7 +22,9 @@ import Testing
         #expect(try parse("kernel-arguments", "").kernelArguments == "")
         #expect(try parse("cloud-init", "none").cloudInit == .none)
         #expect(try parse("cloud-init", "nocloud").cloudInit == .nocloud)
-        for (text, size) in [("20Gi", 20 << 30), ("512", 512), ("513", 1024), ("1Pi", 1 << 50), ("3Ki", 3072)] as [(String, UInt64)] {
+        for (text, size) in [("20Gi", 20 << 30), ("512", 512), ("513", 1024), ("1Pi", 1 << 50), ("3Ki", 3072)]
+            as [(String, UInt64)]
+        {
             #expect(try parse("disk-size", text).diskSize == size, "\(text)")
         }
     }
@@ -35,7 +37,10 @@ import Testing
         ("disk-size", "0", "is \"0\"; a size such as 20Gi, up to 1Pi, is accepted"),
         ("disk-size", "-1Gi", "is \"-1Gi\"; a size such as 20Gi, up to 1Pi, is accepted"),
         ("disk-size", "1025Ti", "is \"1025Ti\"; a size such as 20Gi, up to 1Pi, is accepted"),
-        ("disk-size", "18446744073709551615Pi", "is \"18446744073709551615Pi\"; a size such as 20Gi, up to 1Pi, is accepted"),
+        (
+            "disk-size", "18446744073709551615Pi",
+            "is \"18446744073709551615Pi\"; a size such as 20Gi, up to 1Pi, is accepted"
+        ),
         ("kernel-arguments", "a\nb", "up to 2047 printable ASCII characters are accepted"),
         ("kernel-arguments", "ä", "up to 2047 printable ASCII characters are accepted"),
         ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud or none is accepted"),
@@ -70,7 +75,9 @@ import Testing
     }
 
     @Test func sizesAreWrittenAndReadAlike() {
-        for (bytes, text) in [(0, "0 B"), (1, "1 B"), (1024, "1 KiB"), (1536, "1536 B"), (512 << 20, "512 MiB"), (3 << 40, "3 TiB")]
+        for (bytes, text) in [
+            (0, "0 B"), (1, "1 B"), (1024, "1 KiB"), (1536, "1536 B"), (512 << 20, "512 MiB"), (3 << 40, "3 TiB"),
+        ]
             as [(UInt64, String)]
         {
             #expect(ByteCount.text(bytes) == text)

@@ -1,7 +1,7 @@
 import Foundation
 import MachinePlanning
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct PlanTests {
     // MARK: Properties
@@ -67,17 +67,21 @@ import TestSupport
 
     // MARK: Decisions
 
-    @Test(arguments: [
-        (100_000, 100_000, 1), (150_000, 100_000, 2), (1, 100_000, 1), (200_001, 100_000, 3), (25_500_000, 100_000, 255),
-        (50, 25, 2), (.max, UInt64(Int64.max), 1),
-    ] as [(Int64, UInt64, Int)])
+    @Test(
+        arguments: [
+            (100_000, 100_000, 1), (150_000, 100_000, 2), (1, 100_000, 1), (200_001, 100_000, 3),
+            (25_500_000, 100_000, 255),
+            (50, 25, 2), (.max, UInt64(Int64.max), 1),
+        ] as [(Int64, UInt64, Int)])
     func vcpusAreTheLimitRoundedUp(quota: Int64, period: UInt64, count: Int) throws {
         var request = MachineRequest.sample
         (request.cpuQuota, request.cpuPeriod) = (quota, period)
         #expect(try MachinePlan(request).vcpus.value == count)
     }
 
-    @Test(arguments: [(nil, nil), (-1, 100_000), (0, 100_000), (100_000, nil), (100_000, 0), (.min, 1)] as [(Int64?, UInt64?)])
+    @Test(
+        arguments: [(nil, nil), (-1, 100_000), (0, 100_000), (100_000, nil), (100_000, 0), (.min, 1)]
+            as [(Int64?, UInt64?)])
     func withoutACPULimitTheNodesDefaultHolds(quota: Int64?, period: UInt64?) throws {
         var request = MachineRequest.sample
         (request.cpuQuota, request.cpuPeriod, request.defaultVCPUs) = (quota, period, 3)
@@ -105,7 +109,8 @@ import TestSupport
 
     @Test(arguments: [
         "", "not a uuid", "6b1f7a52-4e0c-4b7d-9f7e-0d6c7a1b2c3", "6b1f7a524e0c4b7d9f7e0d6c7a1b2c3d",
-        "6b1f7a5g-4e0c-4b7d-9f7e-0d6c7a1b2c3d", "６６12-4e0c-4b7d-9f7e-0d6c7a1b2c3d", "-6b1f7a5-4e0c-4b7d-9f7e-0d6c7a1b2c3d",
+        "6b1f7a5g-4e0c-4b7d-9f7e-0d6c7a1b2c3d", "６６12-4e0c-4b7d-9f7e-0d6c7a1b2c3d",
+        "-6b1f7a5-4e0c-4b7d-9f7e-0d6c7a1b2c3d",
     ])
     func aUUIDIsMadeWhereThePodHasNone(uid: String) throws {
         var request = MachineRequest.sample

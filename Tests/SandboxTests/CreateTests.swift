@@ -4,14 +4,15 @@ import Glibc
 import LinuxSystem
 import OCIRuntimeSpec
 import Sandbox
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct CreateTests {
     @Test(arguments: [
         ("", ""), ("{", ""), (#"{"annotations": {"a": "b""#, ""), ("[]", ""), ("null", ""), ("\u{0}\u{1}", ""),
         (#"{"linux": {"namespaces": [{"type": "network"}, {"type": "netwrok"}]}}"#, "linux.namespaces[1].type"),
-        (#"{"process": {"args": "sh"}}"#, "process.args"), (#"{"mounts": [{"type": "bind"}]}"#, "mounts[0].destination"),
+        (#"{"process": {"args": "sh"}}"#, "process.args"),
+        (#"{"mounts": [{"type": "bind"}]}"#, "mounts[0].destination"),
         (
             #"{"annotations": {"io.kubernetes.cri.container-type": "pod"}}"#,
             "annotations.io.kubernetes.cri.container-type"

@@ -2,8 +2,8 @@ import ContainerIO
 import Glibc
 import LinuxSystem
 import Sandbox
-import Testing
 import TestSupport
+import Testing
 
 extension Pod {
     /// Adds an exec and starts it.
@@ -16,7 +16,8 @@ extension Pod {
 @Suite(.timeLimit(.minutes(1))) struct ExecTests {
     /// A pod with a running machine that answers commands like this.
     private func pod(
-        gate: Gate? = nil, _ run: @escaping @Sendable (GuestCommand) throws -> GuestCommand.Result = { _ in .init(status: 0) }
+        gate: Gate? = nil,
+        _ run: @escaping @Sendable (GuestCommand) throws -> GuestCommand.Result = { _ in .init(status: 0) }
     ) async throws -> (Pod, FakeMachine) {
         let pod = try Pod()
         pod.host.behave { behaviour in
@@ -49,7 +50,8 @@ extension Pod {
         let (out, err) = (try pod.directory.fifo("out"), try pod.directory.fifo("err"))
         let readers = (try reader(out), try reader(err))
         let stdio = Stdio(stdout: out, stderr: err)
-        try await pod.sandbox.exec("vm", exec: "e", stdio: stdio, arguments: ["/bin/sh", "-c", "x"], environment: ["A=b"])
+        try await pod.sandbox.exec(
+            "vm", exec: "e", stdio: stdio, arguments: ["/bin/sh", "-c", "x"], environment: ["A=b"])
         let status = try await pod.sandbox.status("vm", exec: "e")
         #expect(status.state == .created && status.stdio == stdio && status.pid == 1000)
         #expect(try await pod.sandbox.start("vm", exec: "e") == 1000)
@@ -121,7 +123,8 @@ extension Pod {
         let path = try pod.directory.fifo("out")
         let output = try reader(path)
         try await pod.sandbox.exec(
-            "vm", exec: "e", stdio: Stdio(stdout: path, stderr: pod.directory("no/err")), arguments: ["a"], environment: [])
+            "vm", exec: "e", stdio: Stdio(stdout: path, stderr: pod.directory("no/err")), arguments: ["a"],
+            environment: [])
         await #expect(throws: SystemError("open", pod.directory("no/err"), code: ENOENT)) {
             try await pod.sandbox.start("vm", exec: "e")
         }
@@ -214,7 +217,8 @@ extension Pod {
             for number in 1...50 {
                 group.addTask {
                     let arguments = [String](repeating: "x", count: number)
-                    try await sandbox.exec("vm", exec: "e\(number)", stdio: Stdio(), arguments: arguments, environment: [])
+                    try await sandbox.exec(
+                        "vm", exec: "e\(number)", stdio: Stdio(), arguments: arguments, environment: [])
                     _ = try await sandbox.start("vm", exec: "e\(number)")
                     return try await sandbox.wait("vm", exec: "e\(number)").status
                 }

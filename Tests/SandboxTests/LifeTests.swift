@@ -2,8 +2,8 @@ import Cgroup
 import ContainerIO
 import LinuxSystem
 import Sandbox
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct LifeTests {
     @Test func createStartKillWaitDelete() async throws {
@@ -121,7 +121,10 @@ import TestSupport
         #expect(await pod.code { try await $0.resume("vm") } == .failedPrecondition)
         #expect(await pod.code { try await $0.kill("vm", signal: 10) } == .invalidArgument)
         #expect(await pod.code { try await $0.kill("vm", signal: .max) } == .invalidArgument)
-        await #expect(throws: SandboxError(.failedPrecondition, "container vm: cannot delete while running; accepted while created or stopped")) {
+        await #expect(
+            throws: SandboxError(
+                .failedPrecondition, "container vm: cannot delete while running; accepted while created or stopped")
+        ) {
             _ = try await pod.sandbox.delete("vm")
         }
         #expect(try await pod.sandbox.status("vm").state == .running)
@@ -298,7 +301,11 @@ import TestSupport
         #expect(await pod.code { _ in try await pod.create("other") } == .failedPrecondition)
         gate.open()
         _ = try await first
-        await #expect(throws: SandboxError(.failedPrecondition, "container other: the pod has a machine already (container vm); a pod has one machine")) {
+        await #expect(
+            throws: SandboxError(
+                .failedPrecondition,
+                "container other: the pod has a machine already (container vm); a pod has one machine")
+        ) {
             try await pod.create("other")
         }
         #expect(await pod.code { _ = try await $0.status("other") } == .notFound)

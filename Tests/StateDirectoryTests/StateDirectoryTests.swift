@@ -1,15 +1,17 @@
 import Glibc
 import LinuxSystem
 import StateDirectory
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct StateDirectoryTests {
     @Test func namesAreStableReadableAndDifferent() {
         let one = StateDirectory(namespace: "k8s.io", sandbox: "0123456789abcdef")
         #expect(one.path.hasPrefix("/run/slipway/01234567-"))
         #expect(one == StateDirectory(namespace: "k8s.io", sandbox: "0123456789abcdef"))
-        let others = [("k8s.io", "0123456789abcdee"), ("default", "0123456789abcdef"), ("k8s.io0", "123456789abcdef"), ("", "")]
+        let others = [
+            ("k8s.io", "0123456789abcdee"), ("default", "0123456789abcdef"), ("k8s.io0", "123456789abcdef"), ("", ""),
+        ]
         #expect(Set(others.map { StateDirectory(namespace: $0.0, sandbox: $0.1) } + [one]).count == 5)
     }
 
@@ -19,7 +21,10 @@ import TestSupport
         let path = StateDirectory(root: "/r", namespace: "n", sandbox: id).path
         let name = path.dropFirst("/r/".count)
         #expect(path.hasPrefix("/r/") && !name.isEmpty && name.utf8.count <= 25)
-        #expect(name.utf8.allSatisfy { $0 == 45 || $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) })
+        #expect(
+            name.utf8.allSatisfy {
+                $0 == 45 || $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+            })
     }
 
     @Test func socketsFit() {

@@ -1,7 +1,7 @@
 import LinuxSystem
 import StateDirectory
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct UserClaimTests {
     let root: TemporaryDirectory

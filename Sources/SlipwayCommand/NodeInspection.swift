@@ -1,0 +1,136 @@
+internal import Cgroup
+internal import Configuration
+internal import Glibc
+internal import LibvirtMachine
+internal import Libvirt
+internal import LinuxSystem
+internal import MachinePlanning
+internal import StateDirectory
+
+/// What machines need of a node, looked at one by one. Nothing is changed but the accelerator's stored verdict.
+enum NodeInspection {
+    static func findings(_ configurationPath: String?) -> [NodeFinding] {
+        let configuration: Configuration
+        var findings: [NodeFinding] = []
+        do {
+            configuration = try Configuration.load(configurationPath)
+            let path = configurationPath ?? Configuration.defaultPath
+            findings.append(.ok("configuration", File.exists(path) ? path : "\(path) is absent; defaults"))
+        } catch {
+            configuration = Configuration()
+            findings.append(.problem("configuration", "\(error)", "correct the file"))
+        }
+        findings += [qemu(), libvirt(), libvirtDriver(), accelerator(configuration)]
+        findings += programs() + accounts() + [cgroups(), tun()] + hugePages() + leftovers()
+        return findings
+    }
+
+    private static func qemu() -> NodeFinding {
+        let path = LibvirtMachineHost.emulator
+        guard let (status, output) = try? Spawn(path, ["--version"]).run(), status == .exited(0) else {
+            return .problem("QEMU", "\(path) does not run", "apt-get install qemu-system-x86")
+        }
+        return .ok("QEMU", String(output.firstLine))
+    }
+
+    private static func libvirt() -> NodeFinding {
+        do {
+            try Library.load()
+            return .ok("libvirt", try "version \(Library.version())")
+        } catch {
+            return .problem("libvirt", "\(error)", "apt-get install libvirt0")
+        }
+    }
+
+    private static func libvirtDriver() -> NodeFinding {
+        let path = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"
+        return File.exists(path)
+            ? .ok("libvirt's QEMU driver", path)
+            : .problem("libvirt's QEMU driver", "\(path) is absent", "apt-get install libvirt-daemon-driver-qemu")
+    }
+
+    private static func accelerator(_ configuration: Configuration) -> NodeFinding {
+        do {
+            let decision = try AcceleratorChoice.decide(configuration.accelerator)
+            if decision.value == .kvm { return .ok("accelerator", "kvm: \(decision.reason)") }
+            if configuration.accelerator == .tcg { return .ok("accelerator", "tcg: \(decision.reason)") }
+            return .warning(
+                "accelerator", "tcg: \(decision.reason)",
+                "machines run, but slowly; hardware virtualisation and the kvm module would help")
+        } catch {
+            return .problem("accelerator", "\(error)", "set accelerator to auto or tcg, or make KVM work")
+        }
+    }
+
+    private static func programs() -> [NodeFinding] {
+        [("genisoimage", "/usr/bin/genisoimage", "genisoimage"), ("dnsmasq", "/usr/sbin/dnsmasq", "dnsmasq-base")].map {
+            name, path, package in
+            File.exists(path)
+                ? .ok(name, path) : .problem(name, "\(path) is absent", "apt-get install \(package)")
+        }
+    }
+
+    private static func accounts() -> [NodeFinding] {
+        let missing = [
+            getpwnam("libvirt-qemu") == nil ? "user libvirt-qemu" : nil,
+            getgrnam("libvirt-qemu") == nil ? "group libvirt-qemu" : nil, getgrnam("kvm") == nil ? "group kvm" : nil,
+        ].compactMap { $0 }
+        return [
+            missing.isEmpty
+                ? .ok("accounts", "libvirt-qemu, kvm")
+                : .problem("accounts", "no \(missing.joined(separator: ", no "))", "run Slipway's install.sh")
+        ]
+    }
+
+    private static func cgroups() -> NodeFinding {
+        do {
+            switch try CgroupHierarchy.discover() {
+            case .v2(let root): return .ok("cgroups", "version 2 at \(root)")
+            case .v1(let mounts):
+                let controllers = mounts.flatMap(\.controllers)
+                let missing = ["cpu", "memory", "pids", "hugetlb"].filter { !controllers.contains($0) }
+                return missing.isEmpty
+                    ? .ok("cgroups", "version 1")
+                    : .warning(
+                        "cgroups", "version 1 without \(missing.joined(separator: ", "))",
+                        "limits of these kinds are not enforced; mount the controllers")
+            }
+        } catch {
+            return .problem("cgroups", "\(error)", "mount cgroup2 at /sys/fs/cgroup")
+        }
+    }
+
+    private static func tun() -> NodeFinding {
+        File.exists("/dev/net/tun")
+            ? .ok("TAP devices", "/dev/net/tun")
+            : .problem("TAP devices", "/dev/net/tun is absent", "modprobe tun")
+    }
+
+    private static func hugePages() -> [NodeFinding] {
+        let root = "/sys/devices/system/node"
+        let nodes = ((try? File.list(root)) ?? []).filter { $0.hasPrefix("node") && $0.dropFirst(4).allSatisfy(\.isNumber) }
+        return nodes.sorted().map { node in
+            let sizes = ((try? File.list("\(root)/\(node)/hugepages")) ?? []).map { size in
+                func read(_ name: String) -> String {
+                    let text = (try? File.text("\(root)/\(node)/hugepages/\(size)/\(name)", limit: 64)) ?? "?"
+                    return String(text.firstLine)
+                }
+                let label = size.dropFirst("hugepages-".count)
+                return "\(label): \(read("free_hugepages")) of \(read("nr_hugepages")) free"
+            }
+            return .ok("huge pages, \(node)", sizes.isEmpty ? "none" : sizes.joined(separator: "; "))
+        }
+    }
+
+    /// Sandboxes whose process is gone: containerd's `delete` removes them, unless it never came.
+    private static func leftovers() -> [NodeFinding] {
+        let all = StateDirectory.all()
+        let dead = all.filter { (try? SandboxRecord(readingFrom: $0))?.process?.process == nil }
+        if dead.isEmpty { return [.ok("sandboxes", "\(all.count) run, none is left over")] }
+        return [
+            .warning(
+                "sandboxes", "\(dead.count) left over: \(dead.map(\.path).joined(separator: ", "))",
+                "remove the pods (crictl rmp, slipway rm)")
+        ]
+    }
+}
