@@ -108,7 +108,7 @@ let package = Package(
                 protobuf, .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
             ], exclude: ["Protos", "generate.sh"]),
-        module("PodManifest", ["CRIProtocol", "LinuxSystem", .product(name: "Yams", package: "Yams")]),
+        module("PodManifest", ["CRIProtocol", "LinuxSystem", protobuf, .product(name: "Yams", package: "Yams")]),
         module(
             "SlipwayCommand",
             [
@@ -141,7 +141,22 @@ let package = Package(
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
             ]),
         tests("PodManifest", ["CRIProtocol", protobuf], exclude: ["Golden"]),
-        tests("SlipwayCommand", ["CRIProtocol", "PodManifest", protobuf, "slipway"]),
+        tests(
+            "SlipwayCommand",
+            [
+                "CRIProtocol", "PodManifest", protobuf, "slipway",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        tests("MachinePlanning", ["TestSupport"]),
+        tests("DomainXML", ["MachinePlanning", "TestSupport"], exclude: ["Golden"]),
+        tests("OCIRuntimeSpec", ["TestSupport"]),
+        tests("Configuration", ["TestSupport"]),
+        tests("StateDirectory", ["TestSupport"]),
+        tests("Sandbox", ["Cgroup", "ContainerIO", "OCIRuntimeSpec", "TestSupport"]),
+        .testTarget(
+            name: "SystemTests",
+            dependencies: ["CRIProtocol", "LinuxSystem", "StateDirectory", "TestSupport", protobuf],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -19,7 +19,7 @@ root='' programs='' config=/etc/containerd/config.toml install_packages=false re
 while [ $# -gt 0 ]; do
     case "$1" in
     --programs | --root | --containerd-config)
-        [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value"
+        [ -n "${2-}" ] || fail "$1 needs a value"
         case "$1" in
         --programs) programs=$(cd "$2" 2>/dev/null && pwd) || fail "--programs: there is no directory $2" ;;
         --root) root=$(cd "$2" 2>/dev/null && pwd) || fail "--root: there is no directory $2" ;;
@@ -52,7 +52,7 @@ if [ -z "$programs" ]; then
     done
 fi
 for name in "${names[@]}"; do
-    [ -f "$programs/$name" ] && [ -x "$programs/$name" ] ||
+    [ -x "$programs/$name" ] ||
         fail "$programs/$name is missing; build the programs (make build), or say --programs DIR"
 done
 
@@ -79,11 +79,11 @@ check_packages() {
 check_packages
 if [ ${#missing[@]} -gt 0 ]; then
     # Without what is recommended: libvirt's daemons, of which Slipway uses none.
-    command=(apt-get install -y --no-install-recommends "${missing[@]}")
+    apt=(apt-get install -y --no-install-recommends "${missing[@]}")
     $install_packages || fail "missing on this node: ${missing[*]}. Nothing was changed. This installs them, as does" \
-        "--install-packages: ${command[*]}"
+        "--install-packages: ${apt[*]}"
     apt-get -o DPkg::Lock::Timeout=300 update -q
-    DEBIAN_FRONTEND=noninteractive "${command[@]}" -o DPkg::Lock::Timeout=300
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" -o DPkg::Lock::Timeout=300
     check_packages
     [ ${#missing[@]} -eq 0 ] || fail "still missing after apt-get: ${missing[*]}"
 fi

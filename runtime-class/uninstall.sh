@@ -19,7 +19,7 @@ root='' config=/etc/containerd/config.toml purge=false force=false restart=false
 while [ $# -gt 0 ]; do
     case "$1" in
     --root | --containerd-config)
-        [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value"
+        [ -n "${2-}" ] || fail "$1 needs a value"
         case "$1" in
         --root) root=$(cd "$2" 2>/dev/null && pwd) || fail "--root: there is no directory $2" ;;
         --containerd-config) config=$2 ;;

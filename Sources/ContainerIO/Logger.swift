@@ -19,7 +19,7 @@ final class Logger: Sendable {
             path, arguments,
             environment: ["CONTAINER_ID=\(owner.id)", "CONTAINER_NAMESPACE=\(owner.namespace)"])
         request.descriptors = [
-            0: null.raw, 1: null.raw, 2: null.raw, 3: output.read.raw, 4: error.read.raw, 5: ready.write.raw,
+            0: null, 1: null, 2: null, 3: output.read, 4: error.read, 5: ready.write,
         ]
         request.newSession = true
         process = try request.start()

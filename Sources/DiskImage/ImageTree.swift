@@ -62,6 +62,7 @@ struct ImageTree {
             guard information.st_mode & S_IFMT == S_IFREG else { return .other }
             // Through the handle, so that what is opened is what was looked at.
             let file = try FileDescriptor.open("/proc/self/fd/\(handle.raw)", O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            withExtendedLifetime(handle) {}
             return .file(
                 ImageFile(
                     path: path, file: file, size: UInt64(max(0, information.st_size)),

@@ -24,6 +24,7 @@ extension CloudInitSeed {
                 guard information.st_mode & S_IFMT == S_IFREG else { throw SystemError("open", code: EINVAL) }
                 // Through the handle, so that what is opened is what was looked at.
                 let opened = try FileDescriptor.open("/proc/self/fd/\(handle.raw)", O_RDONLY | O_NONBLOCK | O_NOCTTY)
+                withExtendedLifetime(handle) {}
                 files[file] = try opened.readToEnd(limit: fileLimit)
             } catch {
                 switch error.code {

@@ -37,7 +37,7 @@ extension CloudInitSeed {
                 program,
                 ["-quiet", "-input-charset", "utf-8", "-V", "cidata", "-J", "-R", "-no-pad", directory])
             spawn.workingDirectory = directory
-            spawn.descriptors = [1: image.raw]
+            spawn.descriptors = [1: image]
             (status, output) = try spawn.run()
         } catch {
             try? LinuxSystem.File.remove(path)

@@ -1,5 +1,6 @@
 import CLibvirt
 import Glibc
+public import LinuxSystem
 
 /// An open connection. Calls block; keep them off the cooperative pool. libvirt's own locking makes it safe to share.
 public final class Connection: @unchecked Sendable {
@@ -37,12 +38,14 @@ public final class Connection: @unchecked Sendable {
     ///
     /// - Parameter descriptors: open files by the `fdgroup` name under which the XML refers to them; libvirt
     ///   duplicates them (`virDomainFDAssociate`, since libvirt 9.0.0).
-    public func define(_ xml: String, descriptors: [String: Int32] = [:]) throws(LibvirtError) -> Domain {
+    public func define(_ xml: String, descriptors: [String: FileDescriptor] = [:]) throws(LibvirtError) -> Domain {
         guard let pointer = lv_virDomainDefineXMLFlags(pointer, xml, 0) else { throw .last("virDomainDefineXMLFlags") }
         let domain = Domain(pointer, of: self)
         for (group, descriptor) in descriptors {
-            var number = descriptor
-            try checked(lv_virDomainFDAssociate(pointer, group, 1, &number, 0), "virDomainFDAssociate")
+            var number = descriptor.raw
+            let result = lv_virDomainFDAssociate(pointer, group, 1, &number, 0)
+            withExtendedLifetime(descriptor) {}
+            try checked(result, "virDomainFDAssociate")
         }
         return domain
     }

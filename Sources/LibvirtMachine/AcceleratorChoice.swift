@@ -72,7 +72,7 @@ private struct SpawnProofRunner: ProofRunner {
         let null = try FileDescriptor.open("/dev/null", O_RDWR)
         let pipe = try FileDescriptor.pipe()
         var spawn = Spawn(executable, arguments)
-        spawn.descriptors = [0: null.raw, 1: null.raw, 2: pipe.write.raw]
+        spawn.descriptors = [0: null, 1: null, 2: pipe.write]
         spawn.diesWithParent = true
         let process = try spawn.start()
         pipe.write.close()

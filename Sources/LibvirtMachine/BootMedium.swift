@@ -77,8 +77,6 @@ struct OpenMedia {
     let base: String
     let files: [String: FileDescriptor]
 
-    var descriptors: [String: Int32] { files.mapValues(\.raw) }
-
     func paths(_ directory: StateDirectory) -> MachinePaths {
         MachinePaths(
             serial: directory.serial, agent: "\(directory.path)/agent.sock", kernel: kernel, initrd: initrd,

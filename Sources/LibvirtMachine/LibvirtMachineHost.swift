@@ -175,7 +175,7 @@ public actor LibvirtMachineHost: MachineHost {
             let paths = media.paths(directory)
             let xml = plan.domainXML(paths)
             try File.replace(directory.domain, with: Array(xml.utf8))
-            let domain = try connection.define(xml, descriptors: media.descriptors)
+            let domain = try connection.define(xml, descriptors: media.files)
             // Once it has been tried to start, the definition is not needed: the domain ends with its QEMU.
             defer { try? domain.undefine() }
             undo.add { try? domain.destroy() }

@@ -11,8 +11,8 @@ public struct Spawn: Sendable {
     public var environment: [String]
     /// Working directory; nil leaves the caller's.
     public var workingDirectory: String?
-    /// Child's descriptor number → the caller's descriptor. Descriptors that are not named are closed.
-    public var descriptors: [Int32: Int32] = [:]
+    /// Child's descriptor number → the caller's descriptor, kept open by this value. Those that are not named are closed.
+    public var descriptors: [Int32: FileDescriptor] = [:]
     /// The network namespace to enter, by an open descriptor of it.
     public var networkNamespace: FileDescriptor?
     /// A new, empty network namespace.
@@ -46,7 +46,7 @@ public struct Spawn: Sendable {
     public func start() throws(SystemError) -> Process {
         var procs: [FileDescriptor] = []
         for path in cgroupProcs { procs.append(try FileDescriptor.open(path, O_WRONLY)) }
-        let maps = descriptors.map { slipway_fd_map(parent: $0.value, child: $0.key) }
+        let maps = descriptors.map { slipway_fd_map(parent: $0.value.raw, child: $0.key) }
         var flags: UInt32 = 0
         if newSession { flags |= SLIPWAY_SPAWN_SETSID.rawValue }
         if newMountNamespace { flags |= SLIPWAY_SPAWN_NEW_MOUNT_NAMESPACE.rawValue }
@@ -76,7 +76,7 @@ public struct Spawn: Sendable {
                 }
             }
         }
-        withExtendedLifetime((procs, networkNamespace)) {}
+        withExtendedLifetime((procs, networkNamespace, descriptors)) {}
         guard pid > 0 else {
             let name = step.map { String(cString: $0) } ?? "spawn"
             throw SystemError(name, executable, code: pid)
@@ -93,7 +93,7 @@ public struct Spawn: Sendable {
         let (reader, writer) = try FileDescriptor.pipe()
         let null = try FileDescriptor.open("/dev/null", O_RDWR)
         var request = self
-        request.descriptors.merge([0: null.raw, 1: writer.raw, 2: writer.raw]) { given, _ in given }
+        request.descriptors.merge([0: null, 1: writer, 2: writer]) { given, _ in given }
         let process = try request.start()
         writer.close()
         let deadline = Clock.milliseconds + Int64(milliseconds)

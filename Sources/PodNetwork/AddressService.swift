@@ -43,7 +43,7 @@ public struct AddressService: Sendable {
         spawn.workingDirectory = "/"
         spawn.networkNamespace = namespace
         spawn.newSession = true
-        if let log { spawn.descriptors[2] = log.raw }
+        if let log { spawn.descriptors[2] = log }
         return spawn
     }
 

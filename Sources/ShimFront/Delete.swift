@@ -14,11 +14,10 @@ extension ShimFront {
     func delete() throws -> [UInt8] {
         if let (directory, record) = find() {
             let isSandbox = record.id == arguments.id
-            if isSandbox {
-                // The process is on its way out after Shutdown; one that hangs is ended.
-                _ = try record.process?.process?.waitForEnd(milliseconds: 2000)
-            }
-            if isSandbox || record.process?.process == nil {
+            // The process is on its way out after Shutdown; one that hangs is ended. One that has ended may still wait
+            // for its parent to reap it.
+            let hasEnded = try record.process?.process?.waitForEnd(milliseconds: isSandbox ? 2000 : 0) ?? true
+            if isSandbox || hasEnded {
                 let problems = SandboxRemains(directory, record, root: root).remove()
                 guard problems.isEmpty else { throw Failure(description: problems.joined(separator: "; ")) }
             }

@@ -44,15 +44,20 @@ public struct ShimArguments: Equatable, Sendable {
             return next
         }
         while let word = rest.popFirst() {
-            guard word.hasPrefix("-"), word != "-", word != "--" else {
-                switch word {
+            if word == "--" || word == "-" || !word.hasPrefix("-") {
+                // "--" ends the flags; what follows it is the action.
+                switch word == "--" ? rest.popFirst() : word {
                 case "start": action = .start
                 case "delete": action = .delete
-                default: throw Unusable(description: "\"\(word)\" is no action; start and delete are")
+                case nil: break
+                case let other?: throw Unusable(description: "\"\(other)\" is no action; start and delete are")
                 }
                 break
             }
-            let flag = word.drop { $0 == "-" }
+            let flag = word.dropFirst(word.hasPrefix("--") ? 2 : 1)
+            guard let first = flag.first, first != "-", first != "=" else {
+                throw Unusable(description: "bad flag syntax: \(word)")
+            }
             let parts = flag.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let name = parts.first ?? ""
             let given = parts.count > 1 ? parts[1] : nil
@@ -63,7 +68,7 @@ public struct ShimArguments: Equatable, Sendable {
             case "publish-binary": publishBinary = try value(name, given)
             case "bundle": bundle = try value(name, given)
             case "socket": _ = try value(name, given)
-            case "debug": debug = given != "false"
+            case "debug": debug = try Self.bool(name, given)
             case "info": action = .info
             case "v", "version": action = .version
             default: throw Unusable(description: "flag provided but not defined: -\(name)")
@@ -75,6 +80,15 @@ public struct ShimArguments: Equatable, Sendable {
             guard !id.isEmpty, !namespace.isEmpty else {
                 throw Unusable(description: "-namespace and -id have to be given")
             }
+        }
+    }
+
+    /// What Go's `strconv.ParseBool` takes; the flag alone is true.
+    private static func bool(_ name: String, _ text: String?) throws(Unusable) -> Bool {
+        switch text {
+        case nil, "1", "t", "T", "TRUE", "true", "True": return true
+        case "0", "f", "F", "FALSE", "false", "False": return false
+        case let other?: throw Unusable(description: "invalid boolean value \"\(other)\" for -\(name)")
         }
     }
 }

@@ -59,7 +59,7 @@ extension ShimFront {
             if arguments.debug { words.append("-debug") }
             var spawn = Spawn(sandboxProgram, words)
             spawn.workingDirectory = "/"
-            spawn.descriptors = [0: null.raw, 1: null.raw, 2: null.raw, 3: listener.raw]
+            spawn.descriptors = [0: null, 1: null, 2: null, 3: listener]
             if let path = record.networkNamespace {
                 spawn.networkNamespace = try FileDescriptor.open(path, O_RDONLY)
             } else {

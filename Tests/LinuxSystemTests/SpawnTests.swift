@@ -19,12 +19,12 @@ import Testing
         #expect(step { $0.executable = "/no/such/program" } == SystemError("execve", "/no/such/program", code: ENOENT))
         #expect(step { $0.executable = "/etc/passwd" } == SystemError("execve", "/etc/passwd", code: EACCES))
         #expect(step { $0.workingDirectory = "/no/such/directory" } == SystemError("chdir", "/bin/true", code: ENOENT))
-        #expect(step { $0.descriptors = [3: 9999] } == SystemError("dup", "/bin/true", code: EBADF))
+        #expect(step { $0.descriptors = [3: FileDescriptor(owning: 9999)] } == SystemError("dup", "/bin/true", code: EBADF))
         let null = try FileDescriptor.open("/dev/null", O_RDONLY)
         #expect(step { $0.networkNamespace = null }?.operation == "setns")
         #expect(step { $0.cgroupProcs = ["/no/such/cgroup.procs"] }?.operation == "open")
         #expect(
-            step { spawn in spawn.descriptors = Dictionary(uniqueKeysWithValues: (3..<40).map { ($0, null.raw) }) }
+            step { spawn in spawn.descriptors = Dictionary(uniqueKeysWithValues: (3..<40).map { ($0, null) }) }
                 == SystemError("dup", "/bin/true", code: E2BIG))
     }
 
@@ -38,7 +38,7 @@ import Testing
             "echo one >/proc/self/fd/\(second.write.raw); echo two >/proc/self/fd/\(first.write.raw); ls /proc/self/fd"
         var spawn = Spawn("/bin/sh", ["-c", script])
         // Crossed: each is to get the number of the other.
-        spawn.descriptors = [second.write.raw: first.write.raw, first.write.raw: second.write.raw]
+        spawn.descriptors = [second.write.raw: first.write, first.write.raw: second.write]
         let (status, output) = try spawn.run()
         try #require(status == .exited(0), "\(output)")
         #expect(try String(decoding: first.read.read(upTo: 100), as: UTF8.self) == "one\n")
@@ -107,7 +107,7 @@ import Testing
             ["-c", "mount -t tmpfs none child && touch child/mark && echo >&4 && read line <&3 && test -e host/mark"])
         spawn.newMountNamespace = true
         spawn.workingDirectory = directory("shared")
-        spawn.descriptors = [3: go.read.raw, 4: ready.write.raw]
+        spawn.descriptors = [3: go.read, 4: ready.write]
         let child = try spawn.start()
         defer { end(child) }
         #expect(try ready.read.wait(for: Int16(POLLIN), milliseconds: 10_000))

@@ -5,19 +5,19 @@
 # It goes into a directory that the configuration imports, where there is one. It goes between two marker lines at the
 # end of the file itself where there is none, and always in version 2: containerd 1.x lets an imported file take the
 # place of the whole CRI section, CNI directories and all.
-# Needs `set -euo pipefail`.
+: "${root?}" "${here?}"
 
 readonly block_begin='# >>> slipway: written by install.sh, removed by uninstall.sh'
 readonly block_end='# <<< slipway'
 readonly drop_in=slipway.toml
 
-# What stands before the first table of a TOML file.
-top_level() { sed '/^[[:space:]]*\[/,$d; /^[[:space:]]*#/d' "$1"; }
+# What stands before the first table of a TOML file, without comments.
+top_level() { sed '/^[[:space:]]*\[/,$d; s/\(^\|[[:space:]]\)#.*//' "$1"; }
 
 # The configuration's version; 1 where it does not say.
 config_version() {
     local version
-    version=$(top_level "$1" | sed -n 's/^[[:space:]]*version[[:space:]]*=[[:space:]]*\([0-9]\{1,\}\).*/\1/p' | head -n 1)
+    version=$(top_level "$1" | sed -n 's/^[[:space:]]*version[[:space:]]*=[[:space:]]*\([0-9]\{1,\}\).*/\1/p' | sed -n 1p)
     echo "${version:-1}"
 }
 
@@ -27,7 +27,7 @@ imported_directory() {
     # A multi-line array becomes one line.
     directory=$(top_level "$1" | tr '\n' ' ' |
         sed -n 's/.*\(^\|[[:space:]]\)imports[[:space:]]*=[[:space:]]*\[\([^]]*\)\].*/\2/p' |
-        tr ',' '\n' | sed -n "s/^[[:space:]]*[\"']\([^\"'*?]*\)\/\*\.toml[\"'][[:space:]]*\$/\1/p" | head -n 1)
+        tr ',' '\n' | sed -n "s/^[[:space:]]*[\"']\([^\"'*?]*\)\/\*\.toml[\"'][[:space:]]*\$/\1/p" | sed -n 1p)
     case "$directory" in
     '') ;;
     /*) echo "$root$directory" ;;
@@ -40,8 +40,12 @@ without_block() {
     awk -v begin="$block_begin" -v end="$block_end" '$0 == begin { inside = 1 } !inside { print } $0 == end { inside = 0 }' "$1"
 }
 
-# Whether a TOML file, on standard input, has a table or a comment-free line that names a runtime; any, without argument.
-names_runtime() { grep -v '^[[:space:]]*#' | grep -qE "containerd[\"']?\.[\"']?runtimes\.[\"']?${1-}"; }
+# Whether the TOML on standard input has a table for a runtime of CRI: for the one given, or for any.
+names_runtime() {
+    local quote="[\"']?" name=${1:-[A-Za-z0-9_-]+}
+    # Not grep -q, which would break the pipe.
+    grep -v '^[[:space:]]*#' | grep -E "containerd$quote\.${quote}runtimes$quote\.$quote$name${quote}[].]" >/dev/null
+}
 
 # Replaces a file, keeping its owner and mode. The new content is on standard input.
 replace() {
@@ -75,7 +79,7 @@ containerd_reads() {
 
 # Puts the handler into the configuration FILE. Prints what was done; on failure prints why and changes nothing.
 handler_add() {
-    local file=$1 version directory source target block rest runtimes missing
+    local file=$1 version directory source target block before rest runtimes missing
     version=$(config_version "$file")
     source=$here/containerd/slipway-v$version.toml
     if [ ! -f "$source" ]; then
@@ -87,7 +91,7 @@ handler_add() {
     [ "$version" = 2 ] || directory=$(imported_directory "$file")
     target=${directory:+$directory/$drop_in}
 
-    if without_block "$file" | names_runtime 'slipway\b'; then
+    if without_block "$file" | names_runtime slipway; then
         echo "containerd: $file has a handler slipway of its own, which is left as it is"
         return
     fi
@@ -122,21 +126,21 @@ handler_add() {
     fi
     rest=$(containerd_reads "$file" rest || true)
     runtimes=$(containerd_reads "$file" runtimes || true)
-    [ -e "$file.before-slipway" ] || cp -p "$file" "$file.before-slipway"
+    before=$(mktemp "$file.XXXXXX")
+    cp -p "$file" "$before"
     # awk ends the last line where the file does not.
-    { without_block "$file"; echo "$block"; } >"$file.new"
-    replace "$file" <"$file.new"
-    rm -f "$file.new"
+    { without_block "$before"; echo "$block"; } | replace "$file"
     if [ -n "$rest" ]; then
         missing=$(comm -23 <(printf '%s\nslipway\n' "$runtimes" | sort -u) <(containerd_reads "$file" runtimes | sort -u))
         if [ -n "$missing" ] || [ "$rest" != "$(containerd_reads "$file" rest)" ]; then
-            mv -f "$file.before-slipway" "$file"
+            mv -f "$before" "$file"
             echo "$file: with the handler added containerd would read it otherwise than meant" \
                 "(missing runtimes: ${missing:-none}); the file is as it was. A file that it imports may hold the CRI" \
                 "section: give that one as --containerd-config, or add the table of $source by hand" >&2
             return 1
         fi
     fi
+    if grep -qxF "$block_begin" "$before"; then rm -f "$before"; else mv -f "$before" "$file.before-slipway"; fi
     echo "containerd: added the handler at the end of $file; the file of before is $file.before-slipway"
 }
 

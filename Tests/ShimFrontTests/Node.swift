@@ -1,0 +1,151 @@
+import ContainerdAPI
+import Glibc
+import LinuxSystem
+import ShimFront
+import StateDirectory
+import TestSupport
+
+/// A node of a test's own: a directory of sandboxes, bundles, and a sandbox program that does nothing but hold what the
+/// front gives it. Everything goes with it.
+final class Node: Sendable {
+    let directory: TemporaryDirectory
+    /// The sandbox program; it leaves its arguments in the file ``words``.
+    let program: String
+    /// The directory of all sandboxes.
+    let root: String
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        root = directory("root")
+        program = try directory.write(
+            "bin/slipway-sandbox",
+            """
+            #!/bin/sh
+            echo "$@" > \(directory("words.new")) && mv \(directory("words.new")) \(directory("words"))
+            exec sleep 1000
+            """)
+        guard chmod(program, 0o755) == 0 else { throw SystemError.last("chmod", program) }
+    }
+
+    deinit {
+        for state in StateDirectory.all(root: root) { try? end(state) }
+    }
+
+    /// What the sandbox program was started with, once it runs.
+    func words() async -> String? {
+        _ = await eventually { File.exists(self.directory("words")) }
+        return try? File.text(directory("words"))
+    }
+
+    /// A bundle; without a configuration it has no file.
+    @discardableResult
+    func bundle(_ id: String, _ configuration: String?) throws -> String {
+        try File.makeDirectory(directory("bundles/\(id)"))
+        if let configuration { try directory.write("bundles/\(id)/config.json", configuration) }
+        return directory("bundles/\(id)")
+    }
+
+    /// The bundle of a sandbox's own container.
+    @discardableResult
+    func sandboxBundle(_ id: String, networkNamespace: String? = nil) throws -> String {
+        let path = networkNamespace.map { #", "path": "\#($0)""# } ?? ""
+        return try bundle(
+            id,
+            """
+            {"annotations": {
+              "io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri.sandbox-id": "\(id)"},
+             "linux": {"namespaces": [{"type": "pid"}, {"type": "network"\(path)}]}}
+            """)
+    }
+
+    /// The bundle of an application's container in a sandbox.
+    @discardableResult
+    func containerBundle(_ id: String, of sandbox: String) throws -> String {
+        try bundle(
+            id,
+            """
+            {"annotations": {
+              "io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": "\(sandbox)"}}
+            """)
+    }
+
+    /// A call of the front as containerd makes it, in this process.
+    func front(
+        _ action: String, _ id: String, environment: [String: String] = [:], standardInput: [UInt8] = [],
+        namespace: String = "k8s.io"
+    ) throws -> ShimFront {
+        ShimFront(
+            arguments: try ShimArguments([
+                "-namespace", namespace, "-address", "/run/containerd/containerd.sock", "-publish-binary",
+                "/usr/bin/containerd", "-id", id, "-bundle", directory("bundles/\(id)"), action,
+            ]), environment: environment, standardInput: standardInput, workingDirectory: directory("bundles/\(id)"),
+            sandboxProgram: program, root: root)
+    }
+
+    /// Starts a sandbox, or names the one of a container; the reply as text.
+    @discardableResult
+    func start(_ id: String, environment: [String: String] = [:], standardInput: [UInt8] = []) throws -> String {
+        let reply = try front("start", id, environment: environment, standardInput: standardInput).run()
+        return String(decoding: reply, as: UTF8.self)
+    }
+
+    /// Runs `delete` and decodes what it prints; the milliseconds that it took come along.
+    @discardableResult
+    func delete(_ id: String, namespace: String = "k8s.io") async throws
+        -> (response: Task_DeleteResponse, milliseconds: Int64)
+    {
+        let front = try front("delete", id, namespace: namespace)
+        let start = Clock.milliseconds
+        let bytes = try await Thread.run("delete") { try front.run() }
+        return (try Task_DeleteResponse(serializedBytes: bytes), Clock.milliseconds - start)
+    }
+
+    func state(_ id: String) -> StateDirectory { StateDirectory(root: root, namespace: "k8s.io", sandbox: id) }
+
+    func record(_ id: String) throws -> SandboxRecord { try SandboxRecord(readingFrom: state(id)) }
+
+    func changeRecord(_ id: String, _ change: (inout SandboxRecord) throws -> Void) throws {
+        var record = try record(id)
+        try change(&record)
+        try record.write(to: state(id))
+    }
+
+    /// The sandbox's process.
+    func process(_ id: String) throws -> LinuxSystem.Process {
+        guard let process = try record(id).process?.process else { throw SystemError("find the process of", id, code: ESRCH) }
+        return process
+    }
+
+    /// kill -9 of the sandbox's process, reaped as containerd or init does.
+    func kill(_ id: String) throws { try end(state(id)) }
+
+    private func end(_ state: StateDirectory) throws {
+        guard let process = try SandboxRecord(readingFrom: state).process?.process else { return }
+        try process.signal(SIGKILL)
+        _ = try process.wait()
+    }
+
+    /// Whether anything of the sandboxes is there: state directories and claimed users.
+    var leftovers: [String] {
+        let states = ((try? File.list(root)) ?? []).filter { $0 != ".users" }
+        return states + ((try? File.list("\(root)/.users")) ?? []).filter { $0 != ".lock" }
+    }
+}
+
+/// A process of a test's own that does nothing; it ends with this.
+final class Idle: Sendable {
+    let process: LinuxSystem.Process
+
+    init(_ prepare: (inout Spawn) -> Void = { _ in }) throws {
+        var spawn = Spawn("/bin/sleep", ["1000"])
+        prepare(&spawn)
+        process = try spawn.start()
+    }
+
+    deinit {
+        try? process.signal(SIGKILL)
+        _ = try? process.wait()
+    }
+
+    var hasEnded: Bool { (try? process.waitForEnd(milliseconds: 0)) ?? true }
+}

@@ -1,0 +1,72 @@
+import CRIProtocol
+import FoundationEssentials
+import Glibc
+import LinuxSystem
+import StateDirectory
+import TestSupport
+import Testing
+
+/// The private node that `make test` starts for these tests: a real containerd with the examples' images and Slipway's
+/// programs. `SLIPWAY_NODE` names its directory.
+enum Node {
+    struct Missing: Error, CustomStringConvertible {
+        let description = "SLIPWAY_NODE is not set: these tests need the node that Tests/node/test.sh starts"
+    }
+
+    static var directory: String {
+        get throws {
+            guard let path = getenv("SLIPWAY_NODE") else { throw Missing() }
+            return String(cString: path)
+        }
+    }
+
+    static var socket: String { get throws { "\(try directory)/containerd.sock" } }
+
+    /// Runs a test's body with a connection to the node's CRI.
+    static func connected(_ body: (CRIClient) async throws -> Void) async throws {
+        try await CRIClient.connected(to: socket) { try await body($0) }
+    }
+
+    /// Runs a verb of the node's script.
+    @discardableResult
+    static func script(_ words: String...) throws -> String {
+        let path = #filePath.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" } + "/node/node.sh"
+        var spawn = Spawn("/usr/bin/bash", [path, words.first ?? "", try directory] + words.dropFirst())
+        spawn.environment = ["PATH", "SLIPWAY_BIN"].compactMap { (name: String) -> String? in
+            getenv(name).map { "\(name)=\(String(cString: $0))" }
+        }
+        let (status, output) = try spawn.run(milliseconds: 60_000)
+        #expect(status == .exited(0), "node.sh \(words): \(output)")
+        return output
+    }
+
+    /// Runs containerd's own client.
+    static func ctr(_ words: String...) throws -> (status: LinuxSystem.Process.Status, output: String) {
+        try Spawn("/usr/bin/ctr", ["--address", socket, "--namespace", "k8s.io"] + words).run(milliseconds: 30_000)
+    }
+
+    /// Everything on this machine that belongs to sandboxes of Slipway: for a test to compare before and after.
+    static func remains() -> Set<String> {
+        var found: Set<String> = []
+        for directory in StateDirectory.all() { found.insert("state \(directory.path)") }
+        for user in (try? File.list("/run/slipway/.users")) ?? [] where UInt32(user) != nil { found.insert("user \(user)") }
+        for name in (try? File.list("/proc")) ?? [] {
+            guard let pid = Int32(name), let line = try? File.text("/proc/\(pid)/cmdline", limit: 1 << 16) else { continue }
+            if line.contains("/run/slipway/") && !line.isEmpty { found.insert("process \(pid) \(line.prefix(60))") }
+        }
+        for hierarchy in (try? File.list("/sys/fs/cgroup")) ?? [] {
+            for id in (try? File.list("/sys/fs/cgroup/\(hierarchy)/k8s.io")) ?? [] where id.utf8.count == 64 {
+                found.insert("cgroup \(hierarchy)/\(id)")
+            }
+        }
+        let mounts = ((try? File.text("/proc/self/mountinfo", limit: 1 << 22)) ?? "").split(separator: "\n")
+        for mount in mounts where mount.contains("/run/slipway/") { found.insert("mount \(mount.prefix(120))") }
+        return found
+    }
+
+    /// Expects that nothing has come to what was there before.
+    static func expectNothingLeft(since before: Set<String>, _ location: SourceLocation = #_sourceLocation) async {
+        let clean = await eventually(within: .seconds(15)) { remains().subtracting(before).isEmpty }
+        #expect(clean, "left behind: \(remains().subtracting(before).sorted())", sourceLocation: location)
+    }
+}

@@ -1,0 +1,114 @@
+import CRIProtocol
+import FoundationEssentials
+import Glibc
+import LinuxSystem
+import StateDirectory
+import SwiftProtobuf
+import TestSupport
+import Testing
+
+/// A pod with one machine, played through CRI as a kubelet does it.
+struct Pod: Sendable {
+    let runtime: CRIClient
+    let config: CRIPodSandboxConfig
+    let id: String
+    var container = ""
+    let log: String
+
+    /// The sandbox alone.
+    init(
+        _ runtime: CRIClient, _ name: String, annotations: [String: String] = [:], handler: String = "slipway",
+        hostNetwork: Bool = false
+    ) async throws {
+        self.runtime = runtime
+        let directory = "\(try Node.directory)/logs/\(name)-\(UUID().uuidString)"
+        try File.makeDirectory(directory, mode: 0o755)
+        log = "\(directory)/machine.log"
+        config = CRIPodSandboxConfig.with {
+            $0.metadata = .with {
+                $0.name = name
+                $0.namespace = "default"
+                $0.uid = UUID().uuidString.lowercased()
+            }
+            $0.hostname = name
+            $0.annotations = annotations
+            $0.logDirectory = directory
+            $0.linux = .with { linux in
+                if hostNetwork { linux.securityContext = .with { $0.namespaceOptions = .with { $0.network = .node } } }
+            }
+        }
+        id = try await runtime.runPodSandbox(config, handler: handler)
+    }
+
+    /// Creates and starts the machine.
+    mutating func start(
+        image: String = "slipway.local/tiny-vnf:latest", memory: Int64 = 192 << 20, cpus: Int64 = 1,
+        stdin: Bool = false, attempt: UInt32 = 0
+    ) async throws {
+        let container = CRIContainerConfig.with {
+            $0.metadata = .with {
+                $0.name = "machine"
+                $0.attempt = attempt
+            }
+            $0.image = .with { $0.image = image }
+            $0.logPath = "machine.log"
+            $0.stdin = stdin
+            $0.tty = stdin
+            $0.linux = .with {
+                $0.resources = .with {
+                    $0.memoryLimitInBytes = memory
+                    $0.cpuPeriod = 100_000
+                    $0.cpuQuota = cpus * 100_000
+                }
+            }
+        }
+        self.container = try await runtime.createContainer(container, in: id, sandboxConfig: config)
+        try await runtime.startContainer(self.container)
+    }
+
+    /// Stops and removes everything of it.
+    func remove() async throws {
+        try await runtime.stopPodSandbox(id)
+        try await runtime.removePodSandbox(id)
+    }
+
+    var status: CRIContainerStatus { get async throws { try await runtime.containerStatus(container).status } }
+
+    /// The console's text so far.
+    var output: String { (try? File.text(log, limit: 1 << 24)) ?? "" }
+
+    /// Waits until the console has said something, `count` times.
+    func expect(_ text: String, count: Int = 1, _ location: SourceLocation = #_sourceLocation) async {
+        let said = await eventually(within: .seconds(90)) { output.components(of: text) >= count }
+        #expect(said, "\(config.metadata.name) did not say \"\(text)\": \(output.suffix(400))", sourceLocation: location)
+    }
+
+    /// Waits for the end; its exit code.
+    func exitCode(within deadline: Duration = .seconds(30)) async throws -> Int32? {
+        let ended = try await eventually(within: deadline) { try await status.state == .containerExited }
+        return ended ? try await status.exitCode : nil
+    }
+
+    /// Runs a command in the guest.
+    func run(_ words: String...) async throws -> String {
+        let reply = try await runtime.execSync(words, in: container, timeout: 20)
+        return String(decoding: reply.stdout, as: UTF8.self)
+    }
+
+    var state: StateDirectory { StateDirectory(namespace: "k8s.io", sandbox: id) }
+    var record: SandboxRecord { get throws { try SandboxRecord(readingFrom: state) } }
+    var address: String { get async throws { try await runtime.podSandboxStatus(id).status.network.ip } }
+}
+
+extension String {
+    /// How often a text occurs.
+    func components(of text: String) -> Int {
+        var count = 0
+        var rest = self[...]
+        while let range = rest.firstRange(of: text) {
+            count += 1
+            rest = rest[range.upperBound...]
+        }
+        return count
+    }
+}
