@@ -48,22 +48,22 @@ public final class EventPublisher: EventSink {
     }
 
     public func flush(milliseconds: Int64) async {
-        let number = state.withLock { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
-        }
-        let timer = Task {
-            try await Task.sleep(for: .milliseconds(milliseconds))
-            state.withLock { $0.idle.removeValue(forKey: number) }?.resume()
-        }
+        // The waiter is known before its time begins to run: a timer that finds nobody would leave it waiting.
+        var timer: Task<Void, any Error>?
         await withCheckedContinuation { continuation in
-            let isIdle = state.withLock { state in
-                if state.isRunning { state.idle[number] = continuation }
-                return !state.isRunning
+            let number = state.withLock { state -> Int? in
+                guard state.isRunning else { return nil }
+                state.nextWaiter += 1
+                state.idle[state.nextWaiter] = continuation
+                return state.nextWaiter
             }
-            if isIdle { continuation.resume() }
+            guard let number else { return continuation.resume() }
+            timer = Task {
+                try await Task.sleep(for: .milliseconds(milliseconds))
+                state.withLock { $0.idle.removeValue(forKey: number) }?.resume()
+            }
         }
-        timer.cancel()
+        timer?.cancel()
     }
 
     private func run() async {

@@ -179,7 +179,13 @@ public struct TaskService: Sendable {
     }
 
     @Sendable private func update(_ request: Task_UpdateTaskRequest) async throws -> Google_Protobuf_Empty {
-        let resources = try Spec.decodeResources(request.resources.bytes)
+        let resources: Spec.Resources
+        do {
+            resources = try Spec.decodeResources(request.resources.bytes)
+        } catch {
+            let field = error.field.isEmpty ? "resources" : "resources.\(error.field)"
+            throw SandboxError(.invalidArgument, "Update of \(request.id): \(field): \(error.problem)")
+        }
         try await sandbox.update(request.id, CgroupResources(resources))
         return Google_Protobuf_Empty()
     }

@@ -28,7 +28,7 @@ import TestSupport
 
     @Test func theAnswerIsTheExitOfAKilledProcess() async throws {
         try start()
-        try node.kill("pod")
+        try await node.kill("pod")
         let before = time(nil)
         let (response, _) = try await node.delete("pod")
         #expect(response.pid == 0 && response.exitStatus == 137)
@@ -37,7 +37,7 @@ import TestSupport
 
     @Test func idempotent() async throws {
         try start()
-        try node.kill("pod")
+        try await node.kill("pod")
         for _ in 0..<3 {
             #expect(try await node.delete("pod").response.exitStatus == 137)
             #expect(node.leftovers == [])
@@ -73,7 +73,7 @@ import TestSupport
         try bind(in: namespace)
         #expect(try names(in: namespace).contains("slw0"))
 
-        try node.kill("pod")
+        try await node.kill("pod")
         let (_, milliseconds) = try await node.delete("pod")
 
         #expect(milliseconds < Self.limit)
@@ -106,7 +106,7 @@ import TestSupport
         let path = node.directory("netns")
         if plain { try node.directory.write("netns", "") }
         try node.changeRecord("pod") { $0.networkNamespace = path }
-        try node.kill("pod")
+        try await node.kill("pod")
         try await node.delete("pod")
         #expect(node.leftovers == [])
     }
@@ -153,7 +153,7 @@ import TestSupport
         try node.changeRecord("pod") {
             $0.machine = SandboxRecord.Machine(container: "vm", containerName: "vm", user: 250_000)
         }
-        try node.kill("pod")
+        try await node.kill("pod")
         try await node.delete("other")
         #expect(File.exists(node.state("pod").record))
     }
@@ -164,7 +164,7 @@ import TestSupport
         try node.start("pod2")
         try await node.delete("pod", namespace: "moby")
         #expect(try node.process("pod").waitForEnd(milliseconds: 0) == false)
-        try node.kill("pod")
+        try await node.kill("pod")
         try await node.delete("pod")
         _ = try UnixSocket.connect(node.state("pod2").socket)
         #expect(try node.record("pod2").id == "pod2")
@@ -173,7 +173,7 @@ import TestSupport
     @Test func aReusedProcessNumberIsNotKilled() async throws {
         try start()
         let stranger = try Idle()
-        try node.kill("pod")
+        try await node.kill("pod")
         try node.changeRecord("pod") { record in
             var identity = try SandboxRecord.ProcessIdentity(pid: stranger.process.pid)
             identity.startTime -= 1

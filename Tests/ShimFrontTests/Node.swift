@@ -3,6 +3,7 @@ import Glibc
 import LinuxSystem
 import ShimFront
 import StateDirectory
+import SwiftProtobuf
 import TestSupport
 
 /// A node of a test's own: a directory of sandboxes, bundles, and a sandbox program that does nothing but hold what the
@@ -95,9 +96,11 @@ final class Node: Sendable {
         -> (response: Task_DeleteResponse, milliseconds: Int64)
     {
         let front = try front("delete", id, namespace: namespace)
-        let start = Clock.milliseconds
-        let bytes = try await Thread.run("delete") { try front.run() }
-        return (try Task_DeleteResponse(serializedBytes: bytes), Clock.milliseconds - start)
+        return try await Thread.run("delete") {
+            let start = Clock.milliseconds
+            let bytes = try front.run()
+            return (try Task_DeleteResponse(serializedBytes: bytes), Clock.milliseconds - start)
+        }
     }
 
     func state(_ id: String) -> StateDirectory { StateDirectory(root: root, namespace: "k8s.io", sandbox: id) }
@@ -116,8 +119,12 @@ final class Node: Sendable {
         return process
     }
 
-    /// kill -9 of the sandbox's process, reaped as containerd or init does.
-    func kill(_ id: String) throws { try end(state(id)) }
+    /// kill -9 of the sandbox's process, reaped as containerd or init does. Returns once nobody holds its socket: a
+    /// process that another test is about to start may, for a moment.
+    func kill(_ id: String) async throws {
+        try end(state(id))
+        _ = await eventually { (try? UnixSocket.connect(self.state(id).socket)) == nil }
+    }
 
     private func end(_ state: StateDirectory) throws {
         guard let process = try SandboxRecord(readingFrom: state).process?.process else { return }

@@ -1,6 +1,7 @@
 import ContainerdAPI
 import Glibc
 import LinuxSystem
+import StateDirectory
 import SwiftProtobuf
 import Testing
 import TestSupport
