@@ -132,7 +132,8 @@ let package = Package(
         tests("Accelerator"),
         tests("DiskImage"),
         tests("GuestConfiguration", exclude: ["Golden"]),
-        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux", "TestSupport"], swiftSettings: strict),
         tests("ContainerIO", ["TestSupport"]),
         tests(
             "CRIProtocol",

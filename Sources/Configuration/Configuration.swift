@@ -122,7 +122,8 @@ private struct Document: Decodable {
     }
 
     init(from decoder: any Decoder) throws {
-        let root = try Self.container(decoder, ["accelerator", "users", "defaults", "annotations", "cache", "overhead"])
+        let root = try Self.container(
+            decoder, ["accelerator", "users", "defaults", "annotations", "cache", "overhead"])
         if let word = try root.decodeIfPresent(String.self, forKey: Key("accelerator")) {
             guard let accelerator = Configuration.Accelerator(rawValue: word) else {
                 let words = Configuration.Accelerator.allCases.map(\.rawValue).joined(separator: ", ")

@@ -10,8 +10,10 @@ public final class Output: Sendable {
 
     /// Opens an endpoint. Never blocks on a FIFO without a reader.
     ///
-    /// - Parameter owner: the container's id and namespace, for logging programs.
-    public init(_ endpoint: Endpoint, owner: (id: String, namespace: String)) throws {
+    /// - Parameters:
+    ///   - owner: the container's id and namespace, for logging programs.
+    ///   - limit: bytes that wait for a reader; of more, the oldest are dropped.
+    public init(_ endpoint: Endpoint, owner: (id: String, namespace: String), limit: Int = 1 << 20) throws {
         var readEnd: FileDescriptor?
         var logger: Logger?
         switch endpoint {
@@ -23,19 +25,21 @@ public final class Output: Sendable {
             if isFIFO {
                 // O_RDWR never blocks on Linux (fifo(7)); the writing end alone would fail without a reader.
                 readEnd = try FileDescriptor.open(path, O_RDWR | O_NONBLOCK)
-                writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_NONBLOCK))
+                writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_NONBLOCK), limit: limit)
             } else {
-                writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644))
+                writer = try BoundedWriter(
+                    FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644), limit: limit)
             }
         case .file(let path):
             if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
                 try File.makeDirectory(String(path[..<slash]), mode: 0o755)
             }
-            writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644))
+            writer = try BoundedWriter(
+                FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644), limit: limit)
         case .binary(let path, let arguments):
             let started = try Logger(path, arguments, owner: owner)
             logger = started
-            writer = try BoundedWriter(started.input)
+            writer = try BoundedWriter(started.input, limit: limit)
         }
         self.readEnd = readEnd
         self.logger = logger

@@ -175,7 +175,12 @@ extension MachinePlan {
         let index = nic.bus - 1
         return XML("controller", ["type": "pci", "index": "\(nic.bus)", "model": "pcie-root-port"]) {
             if index % 8 == 0 {
-                XML("address", ["type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": "0x0", "multifunction": "on"])
+                XML(
+                    "address",
+                    [
+                        "type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": "0x0",
+                        "multifunction": "on",
+                    ])
             } else {
                 XML("address", ["type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": hex(index % 8)])
             }

@@ -67,7 +67,9 @@ public final class Domain: @unchecked Sendable {
     }
 
     /// Calls `handler` on libvirt's event thread for every lifecycle event until the returned value is released.
-    public func onLifecycle(_ handler: @escaping @Sendable (LifecycleEvent) -> Void) throws(LibvirtError) -> Subscription {
+    public func onLifecycle(_ handler: @escaping @Sendable (LifecycleEvent) -> Void) throws(LibvirtError)
+        -> Subscription
+    {
         try Subscription(connection, self, handler)
     }
 }

@@ -9,7 +9,8 @@ public enum Library {
         if let reason = slipway_libvirt_load() {
             return LibvirtError(
                 operation: "load",
-                message: "\(String(cString: reason)); the Debian packages libvirt0 and libvirt-daemon-driver-qemu have it")
+                message:
+                    "\(String(cString: reason)); the Debian packages libvirt0 and libvirt-daemon-driver-qemu have it")
         }
         lv_virSetErrorFunc(nil, ignore)
         if lv_virInitialize() < 0 { return .last("virInitialize") }

@@ -27,7 +27,7 @@ public enum LifecycleEvent: Equatable, Sendable {
         switch UInt32(bitPattern: type) {
         case VIR_DOMAIN_EVENT_RESUMED.rawValue: self = .resumed
         case VIR_DOMAIN_EVENT_SUSPENDED.rawValue: self = .suspended
-        case VIR_DOMAIN_EVENT_SHUTDOWN.rawValue: 
+        case VIR_DOMAIN_EVENT_SHUTDOWN.rawValue:
             self = .shutdown(byGuest: detail != Int32(VIR_DOMAIN_EVENT_SHUTDOWN_HOST.rawValue))
         case VIR_DOMAIN_EVENT_CRASHED.rawValue: self = .crashed
         case VIR_DOMAIN_EVENT_STOPPED.rawValue:

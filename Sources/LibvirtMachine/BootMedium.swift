@@ -60,7 +60,8 @@ struct BootMedium {
             } catch {
                 if error.code != EROFS { throw error }
                 throw SandboxError(
-                    .invalidArgument, "rootfs: is mounted read-only; a machine's disk needs the container's writable layer")
+                    .invalidArgument,
+                    "rootfs: is mounted read-only; a machine's disk needs the container's writable layer")
             }
             try Overlay.write(to: overlay, virtualSize: plan.disks.first?.virtualSize ?? disk.image.virtualSize)
             return OpenMedia(

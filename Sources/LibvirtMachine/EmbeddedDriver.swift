@@ -50,6 +50,8 @@ struct EmbeddedDriver {
             stdio_handler = "file"
             # Owners are not kept in extended attributes: the files are the pod's alone and go with it.
             remember_owner = 0
+            # Labels of AppArmor or SELinux would be made by programs that the pod's namespaces do not have.
+            security_driver = "none"
             # QEMU stays in the cgroup that it was started in, which is the container's.
             cgroup_controllers = []
             # Spares hundreds of questions about CPU features at every start; nothing here asks for a feature by name.

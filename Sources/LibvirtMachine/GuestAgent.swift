@@ -64,10 +64,13 @@ struct GuestAgent: Sendable {
         guard status.exited else { return nil }
         let code = status.signal.map { 128 + ($0 & 0x7f) } ?? status.exitcode ?? 0
         return GuestCommand.Result(
-            status: UInt32(truncatingIfNeeded: code) & 0xff, output: decoded(status.outData), error: decoded(status.errData))
+            status: UInt32(truncatingIfNeeded: code) & 0xff, output: decoded(status.outData),
+            error: decoded(status.errData))
     }
 
-    private func decoded(_ text: String?) -> [UInt8] { text.flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) } ?? [] }
+    private func decoded(_ text: String?) -> [UInt8] {
+        text.flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) } ?? []
+    }
 
     private func send(_ json: String) throws -> String {
         do {
@@ -76,7 +79,8 @@ struct GuestAgent: Sendable {
             if !error.isAgentUnavailable { throw error }
             throw SandboxError(
                 .unavailable,
-                "the guest's agent does not answer; a command needs qemu-guest-agent running in the guest (\(error.message))")
+                "the guest's agent does not answer; a command needs qemu-guest-agent running in the guest (\(error.message))"
+            )
         }
     }
 }

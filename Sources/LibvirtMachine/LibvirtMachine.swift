@@ -23,6 +23,8 @@ final class LibvirtMachine: Machine {
         var exit: MachineExit?
         var metrics: CgroupMetrics?
         var waiters: [CheckedContinuation<MachineExit, Never>] = []
+        var isForgotten = false
+        var forgetters: [CheckedContinuation<Void, Never>] = []
     }
 
     private let state = Mutex(State())
@@ -68,20 +70,41 @@ final class LibvirtMachine: Machine {
         // Why it ended is in libvirt's events, which come through another thread. After our own SIGKILL nothing that
         // they could say matters.
         if !wasKilled { _ = try? stopped.wait(for: Int16(POLLIN), milliseconds: 3000) }
-        let exit = state.withLock { Self.exit(status, $0, oomKills: (try? cgroup.oomKillCount()) ?? 0, log: logFile) }
+        let oomKills = (try? cgroup.oomKillCount()) ?? 0
+        let exit =
+            wasKilled
+            ? MachineExit(status: 137, reason: "killed")
+            : state.withLock { Self.exit(status, $0, oomKills: oomKills, log: logFile) }
         let waiters = state.withLock { state in
             state.exit = exit
             defer { state.waiters = [] }
             return state.waiters
         }
         for waiter in waiters { waiter.resume(returning: exit) }
+        if wasKilled { _ = try? stopped.wait(for: Int16(POLLIN), milliseconds: 3000) }
         subscription.withLock { $0 = nil }
+        let forgetters = state.withLock { state in
+            state.isForgotten = true
+            defer { state.forgetters = [] }
+            return state.forgetters
+        }
+        for waiter in forgetters { waiter.resume() }
+    }
+
+    /// Suspends until libvirt has forgotten the domain too, which it notices a moment after QEMU's end; 3 s at most.
+    func forgotten() async {
+        await withCheckedContinuation { continuation in
+            let isForgotten = state.withLock { state in
+                if !state.isForgotten { state.forgetters.append(continuation) }
+                return state.isForgotten
+            }
+            if isForgotten { continuation.resume() }
+        }
     }
 
     private static func exit(
         _ status: LinuxSystem.Process.Status, _ state: State, oomKills: UInt64, log: String
     ) -> MachineExit {
-        if state.killed { return MachineExit(status: 137, reason: "killed") }
         if state.crashed { return MachineExit(status: 70, reason: "the guest's kernel panicked") }
         if state.shutdown { return MachineExit(status: 0, reason: "the guest powered off") }
         if status == .signaled(SIGKILL) && oomKills > 0 {
@@ -126,7 +149,8 @@ final class LibvirtMachine: Machine {
         try await LinuxSystem.Thread.run("shutdown") { [domain] in
             // A guest that has an agent but no handler for the button is asked through the agent from time to time.
             if attempt % 4 == 3 {
-                _ = try? domain.agentCommand(#"{"execute":"guest-shutdown","arguments":{"mode":"powerdown"}}"#, seconds: 1)
+                _ = try? domain.agentCommand(
+                    #"{"execute":"guest-shutdown","arguments":{"mode":"powerdown"}}"#, seconds: 1)
             }
             try domain.pressPowerButton()
         }
@@ -138,6 +162,8 @@ final class LibvirtMachine: Machine {
         changes.cpuShares = resources.cpuShares
         changes.cpuQuota = resources.cpuQuota
         changes.cpuPeriod = resources.cpuPeriod
+        changes.cpus = resources.cpus
+        changes.mems = resources.mems
         changes.pidsLimit = resources.pidsLimit
         try cgroup.apply(changes)
     }

@@ -35,6 +35,7 @@ public actor LibvirtMachineHost: MachineHost {
     private var home: CgroupMembership?
     private var sandboxGroup: Cgroup?
     private var machines: [String: MachineTraces] = [:]
+    private var closed = false
 
     /// The thread that everything runs on.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -79,9 +80,9 @@ public actor LibvirtMachineHost: MachineHost {
             record.cgroups.append(path)
             try record.write(to: directory)
             // Without the pause container's own limits, which are made for a process that does nothing.
+            sandboxGroup = group
             try group.create()
             try group.enter(process: 0)
-            sandboxGroup = group
         } else {
             try record.write(to: directory)
         }
@@ -169,7 +170,14 @@ public actor LibvirtMachineHost: MachineHost {
                 timeline.stamp("seed")
             }
             guard let driver else { throw SandboxError(.internalError, "libvirt's driver was not opened") }
-            let connection = try await driver.value.connection
+            let connection: Connection
+            do {
+                connection = try await driver.value.connection
+            } catch {
+                self.driver = nil
+                throw error
+            }
+            guard !closed else { throw SandboxError(.unavailable, "the sandbox is shutting down") }
             timeline.stamp("libvirt opened")
 
             let paths = media.paths(directory)
@@ -178,20 +186,19 @@ public actor LibvirtMachineHost: MachineHost {
             let domain = try connection.define(xml, descriptors: media.files)
             // Once it has been tried to start, the definition is not needed: the domain ends with its QEMU.
             defer { try? domain.undefine() }
-            undo.add { try? domain.destroy() }
+            undo.add { _ = try? Orphans.adopting { try domain.destroy() } }
             try visit(cgroup) { try Orphans.adopting { try domain.startPaused() } }
             timeline.stamp("QEMU started")
 
             let process = try qemu(plan)
-            if let score = spec.process?.oomScoreAdj {
-                // Lowering needs CAP_SYS_RESOURCE; without it the score stays what this process has.
-                try? File.put("\(score)", into: "/proc/\(process.pid)/oom_score_adj")
-            }
+            // Lowering needs CAP_SYS_RESOURCE; without it the score stays what this process has.
+            try? File.put("\(spec.process?.oomScoreAdj ?? 0)", into: "/proc/\(process.pid)/oom_score_adj")
             record.machine?.process = try SandboxRecord.ProcessIdentity(pid: process.pid)
             try record.write(to: directory)
             let machine = try LibvirtMachine(
                 process: process, serial: try UnixSocket.connect(directory.serial), domain: domain, cgroup: cgroup,
                 logFile: "\(directory.libvirt)/log/qemu/\(plan.name).log")
+            traces.machine = machine
             machines[request.id] = traces
             timeline.stamp("machine ready")
             log("created \(plan.name): \(timeline.text)")
@@ -229,9 +236,13 @@ public actor LibvirtMachineHost: MachineHost {
         var limits = spec.linux?.resources.map(CgroupResources.init) ?? CgroupResources()
         // limits.memory is the guest's RAM. What QEMU needs beyond it is the RuntimeClass's overhead, which the kubelet
         // adds to the pod's cgroup but not to the container's.
-        let overhead = Int64(configuration.overhead)
-        limits.memoryLimit = limits.memoryLimit.map { $0 > 0 ? $0 + overhead : $0 }
-        limits.memorySwapLimit = limits.memorySwapLimit.map { $0 > 0 ? $0 + overhead : $0 }
+        let overhead = Int64(clamping: configuration.overhead)
+        func withOverhead(_ limit: Int64) -> Int64 {
+            let (sum, overflow) = limit.addingReportingOverflow(overhead)
+            return limit > 0 ? (overflow ? -1 : sum) : limit
+        }
+        limits.memoryLimit = limits.memoryLimit.map(withOverhead)
+        limits.memorySwapLimit = limits.memorySwapLimit.map(withOverhead)
         try group.apply(limits)
         return group
     }
@@ -242,8 +253,10 @@ public actor LibvirtMachineHost: MachineHost {
         switch hierarchy {
         case .v1:
             let before = try CgroupMembership(thread: Thread.id, in: hierarchy)
-            try group.enter(thread: 0)
-            let result = Result { try body() }
+            let result = Result {
+                try group.enter(thread: 0)
+                try body()
+            }
             // The whole process: libvirt has started threads of its own meanwhile, which were born in the cgroup too.
             try before.enter(process: 0)
             try result.get()
@@ -273,6 +286,8 @@ public actor LibvirtMachineHost: MachineHost {
     /// Removes what is left of a container whose machine has ended.
     public func remove(container: String) async {
         guard let traces = machines.removeValue(forKey: container) else { return }
+        // The next machine of the pod has the same UUID, which libvirt takes once only.
+        await traces.machine?.forgotten()
         attempt("release the network") { try traces.network?.remove() }
         attempt("empty the cgroup") { try traces.cgroup?.kill() }
         attempt("remove the cgroup") { try traces.cgroup?.remove() }
@@ -290,9 +305,10 @@ public actor LibvirtMachineHost: MachineHost {
 
     /// Leaves the sandbox's cgroup, removes it and the state directory.
     public func close() async {
+        closed = true
         for container in machines.keys { await remove(container: container) }
-        driver?.cancel()
         attempt("leave the sandbox's cgroup") { try home?.enter(process: 0) }
+        attempt("empty the sandbox's cgroup") { try sandboxGroup?.kill(milliseconds: 1000) }
         attempt("remove the sandbox's cgroup") { try sandboxGroup?.remove() }
         // Open connections hold libvirt's files; this process is about to end.
         attempt("remove the state directory") { try File.removeTree(directory.path) }
@@ -309,4 +325,5 @@ struct MachineTraces {
     var rootfs: Rootfs?
     var cgroup: Cgroup?
     var network: MachineNetwork?
+    var machine: LibvirtMachine?
 }

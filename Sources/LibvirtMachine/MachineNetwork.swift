@@ -34,11 +34,11 @@ struct MachineNetwork {
         }
         guard !answering.isEmpty else { return }
         try File.makeDirectory(service.directory, mode: 0o711)
-        let log = try FileDescriptor.open("\(service.directory)/log", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
         var spawn = try service.prepare(
-            AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName), log: log)
+            AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName))
         // The calling thread lives as long as the sandbox.
         spawn.diesWithParent = true
+        spawn.oomScoreAdj = 0
         server = try spawn.start()
     }
 

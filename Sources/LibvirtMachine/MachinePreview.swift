@@ -18,7 +18,8 @@ public struct MachinePreview: Sendable {
     ///   - image: a directory with the image's files.
     ///   - request: as for a real machine; what it boots is taken from the image.
     /// - Throws: `PlanRefusal`, or `DiskImageError` when there is nothing to boot.
-    public init(image: String, request: (BootRequest) throws -> MachineRequest, annotations: MachineAnnotations) throws {
+    public init(image: String, request: (BootRequest) throws -> MachineRequest, annotations: MachineAnnotations) throws
+    {
         let medium = try BootMedium(FileDescriptor.openDirectory(image), annotations: annotations)
         plan = try MachinePlan(try request(medium.request))
         let directory = StateDirectory(namespace: "k8s.io", sandbox: plan.identity.sandbox)

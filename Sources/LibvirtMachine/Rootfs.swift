@@ -40,12 +40,7 @@ struct Rootfs {
         switch option {
         case "ro": (readOnly, 0)
         case "rw": (0, readOnly)
-        case "nosuid": (UInt(MS_NOSUID), 0)
-        case "suid": (0, UInt(MS_NOSUID))
-        case "nodev": (UInt(MS_NODEV), 0)
-        case "dev": (0, UInt(MS_NODEV))
-        case "noexec": (UInt(MS_NOEXEC), 0)
-        case "exec": (0, UInt(MS_NOEXEC))
+        case "nosuid", "suid", "nodev", "dev", "noexec", "exec": (0, 0)
         case "noatime": (UInt(MS_NOATIME), 0)
         case "relatime": (UInt(MS_RELATIME), 0)
         case "bind": (bind, 0)
@@ -59,7 +54,9 @@ struct Rootfs {
             throw SandboxError(.invalidArgument, "Create: rootfs: target \"\(mount.target)\" leads out of the root")
         }
         let target = mount.target.isEmpty ? root : "\(root)/\(mount.target)"
-        var set: UInt = 0
+        // An image's files are only read here: devices and set-uid programs in it must mean nothing.
+        let safe = UInt(MS_NODEV) | UInt(MS_NOSUID) | UInt(MS_NOEXEC)
+        var set = safe
         var data: [String] = []
         for option in mount.options {
             if let flag = flag(option) {
@@ -82,11 +79,11 @@ struct Rootfs {
             throw SandboxError(
                 .internalError, "rootfs: \(SystemError.last("mount \(mount.type)", mount.source).description)")
         }
-        if isBind && set & readOnly != 0 {
+        if isBind {
             let again = set | UInt(MS_REMOUNT)
             guard Glibc.mount("none", target, nil, again, nil) == 0 else {
                 throw SandboxError(
-                    .internalError, "rootfs: \(SystemError.last("remount read-only", mount.source).description)")
+                    .internalError, "rootfs: \(SystemError.last("remount", mount.source).description)")
             }
         }
     }

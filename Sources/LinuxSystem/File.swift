@@ -89,8 +89,16 @@ public enum File {
     }
 
     private static func removeTree(_ path: String, mount: String) throws(SystemError) {
-        guard try self.mount(of: path) == mount else { throw SystemError("remove", path, code: EXDEV) }
-        for name in try list(path) {
+        let names: [String]
+        do throws(SystemError) {
+            guard try self.mount(of: path) == mount else { throw SystemError("remove", path, code: EXDEV) }
+            names = try list(path)
+        } catch {
+            // Somebody else may be removing the same tree.
+            if error.code == ENOENT { return }
+            throw error
+        }
+        for name in names {
             let entry = "\(path)/\(name)"
             switch try isDirectory(entry) {
             case nil: continue

@@ -42,11 +42,13 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
             let name = String(key.dropFirst(Self.prefix.count))
             guard Self.names.contains(name) else {
                 throw PlanRefusal(
-                    field: key, problem: "is not known; known are \(Self.names.map { Self.prefix + $0 }.joined(separator: ", "))")
+                    field: key,
+                    problem: "is not known; known are \(Self.names.map { Self.prefix + $0 }.joined(separator: ", "))")
             }
             guard isAllowed(name) else {
                 throw PlanRefusal(
-                    field: key, problem: "is not allowed to pods of this namespace by this node's Slipway configuration")
+                    field: key, problem: "is not allowed to pods of this namespace by this node's Slipway configuration"
+                )
             }
             switch name {
             case "disk":
@@ -56,7 +58,8 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
                 disk = value
             case "disk-size":
                 guard let size = ByteCount.parse(value), size > 0, size <= 1 << 50 else {
-                    throw PlanRefusal(field: key, problem: "is \"\(value)\"; a size such as 20Gi, up to 1Pi, is accepted")
+                    throw PlanRefusal(
+                        field: key, problem: "is \"\(value)\"; a size such as 20Gi, up to 1Pi, is accepted")
                 }
                 diskSize = (size + 511) / 512 * 512
             case "kernel-arguments":
@@ -94,7 +97,9 @@ public struct PlanRefusal: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// Numbers of bytes as people write and read them.
 public enum ByteCount {
-    private static let units: [(suffix: String, shift: UInt64)] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50)]
+    private static let units: [(suffix: String, shift: UInt64)] = [
+        ("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50),
+    ]
 
     /// Parses `1024`, `20Gi` and the like; nil for anything else, overflow included.
     public static func parse(_ text: String) -> UInt64? {

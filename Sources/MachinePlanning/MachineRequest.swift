@@ -29,7 +29,8 @@ public struct MachineRequest: Codable, Equatable, Sendable {
     public init(
         identity: MachineIdentity, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, memoryLimit: UInt64? = nil,
         boot: BootRequest, links: [RequestedLink] = [], annotations: MachineAnnotations = MachineAnnotations(),
-        accelerator: Decision<Accelerator>, defaultVCPUs: Int = 1, defaultMemory: UInt64 = 512 << 20, user: UInt32, group: UInt32
+        accelerator: Decision<Accelerator>, defaultVCPUs: Int = 1, defaultMemory: UInt64 = 512 << 20, user: UInt32,
+        group: UInt32
     ) {
         self.identity = identity
         self.cpuQuota = cpuQuota

@@ -25,7 +25,8 @@ extension MachinePlan {
             guard request.annotations.kernelArguments == nil else {
                 throw PlanRefusal(
                     field: MachineAnnotations.prefix + "kernel-arguments",
-                    problem: "the image holds a disk (\(source.path)), whose boot loader decides on the kernel's arguments")
+                    problem:
+                        "the image holds a disk (\(source.path)), whose boot loader decides on the kernel's arguments")
             }
             boot = Decision(.disk, "the image holds the disk \(source.path), \(source.format.rawValue)")
             disks.append(try Self.rootDisk(source, request.annotations))
@@ -38,11 +39,16 @@ extension MachinePlan {
         if request.annotations.cloudInit == .nocloud {
             let index = disks.count
             disks.append(
-                Disk(target: Self.target(index), content: .seed, virtualSize: nil, serial: "cidata", slot: Self.diskSlot(index)))
+                Disk(
+                    target: Self.target(index), content: .seed, virtualSize: nil, serial: "cidata",
+                    slot: Self.diskSlot(index)))
         }
         guard request.links.count <= Self.maximumNICs else {
             throw PlanRefusal(
-                field: "network", problem: "\(request.links.count) links in the pod's network namespace; up to \(Self.maximumNICs) are accepted")
+                field: "network",
+                problem:
+                    "\(request.links.count) links in the pod's network namespace; up to \(Self.maximumNICs) are accepted"
+            )
         }
         nics = request.links.enumerated().map { index, link in
             NIC(
@@ -83,9 +89,11 @@ extension MachinePlan {
         guard size >= source.virtualSize else {
             throw PlanRefusal(
                 field: MachineAnnotations.prefix + "disk-size",
-                problem: "is \(ByteCount.text(size)); the image's disk has \(ByteCount.text(source.virtualSize)) already")
+                problem:
+                    "is \(ByteCount.text(size)); the image's disk has \(ByteCount.text(source.virtualSize)) already")
         }
-        return Disk(target: target(0), content: .root(base: source), virtualSize: size, serial: "root", slot: diskSlot(0))
+        return Disk(
+            target: target(0), content: .root(base: source), virtualSize: size, serial: "root", slot: diskSlot(0))
     }
 
     private static func target(_ index: Int) -> String {
@@ -111,7 +119,9 @@ extension MachinePlan {
         for seed in [UInt64(0xcbf2_9ce4_8422_2325), 0x9ae1_6a3b_2f90_404f] {
             var hash = seed
             for byte in identity.container.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: hash >> UInt64(shift))) }
+            for shift in stride(from: 56, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: hash >> UInt64(shift)))
+            }
         }
         bytes[6] = bytes[6] & 0x0f | 0x80
         bytes[8] = bytes[8] & 0x3f | 0x80

@@ -5,6 +5,7 @@ final class GatheredInput: Sendable {
     private struct State {
         var bytes: [UInt8] = []
         var ended = false
+        var isTooMuch = false
         var waiter: CheckedContinuation<[UInt8], Never>?
     }
 
@@ -13,9 +14,10 @@ final class GatheredInput: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    /// Adds a chunk; an empty one is the end. What goes beyond the limit is left out.
+    /// Adds a chunk; an empty one is the end.
     func receive(_ chunk: [UInt8]) {
         let (waiter, bytes) = state.withLock { state in
+            if chunk.count > limit - state.bytes.count { state.isTooMuch = true }
             state.bytes += chunk.prefix(limit - state.bytes.count)
             if chunk.isEmpty { state.ended = true }
             defer { if state.ended { state.waiter = nil } }
@@ -25,8 +27,10 @@ final class GatheredInput: Sendable {
     }
 
     /// Suspends until the end.
-    func all() async -> [UInt8] {
-        await withCheckedContinuation { continuation in
+    ///
+    /// - Throws: ``SandboxError`` when there was more than the limit.
+    func all() async throws -> [UInt8] {
+        let bytes = await withCheckedContinuation { continuation in
             let bytes = state.withLock { state -> [UInt8]? in
                 if state.ended { return state.bytes }
                 state.waiter = continuation
@@ -34,5 +38,10 @@ final class GatheredInput: Sendable {
             }
             if let bytes { continuation.resume(returning: bytes) }
         }
+        if state.withLock({ $0.isTooMuch }) {
+            throw SandboxError(
+                .invalidArgument, "stdin: is more than \(limit >> 10) KiB; the guest agent takes no more at once")
+        }
+        return bytes
     }
 }

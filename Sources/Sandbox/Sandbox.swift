@@ -14,6 +14,7 @@ public actor Sandbox {
     private let host: any MachineHost
     private let events: any EventSink
     private let consoleListener: ConsoleListener?
+    private let log: @Sendable (String) -> Void
     private let onEnd: @Sendable () -> Void
 
     private var containers: [String: Container] = [:]
@@ -35,8 +36,9 @@ public actor Sandbox {
     ///   - onEnd: called once, when the last container is gone and the process may exit.
     public init(
         namespace: String, id: String, host: any MachineHost, events: any EventSink, console: ConsoleListener?,
-        onEnd: @escaping @Sendable () -> Void
+        log: @escaping @Sendable (String) -> Void = { _ in }, onEnd: @escaping @Sendable () -> Void
     ) {
+        self.log = log
         self.namespace = namespace
         self.id = id
         self.host = host
@@ -68,11 +70,13 @@ public actor Sandbox {
             if let other = making ?? containers.values.first(where: { $0.machine != nil && $0.exit == nil })?.id {
                 throw SandboxError(
                     .failedPrecondition,
-                    "container \(request.id): the pod has a machine already (container \(other)); a pod has one machine")
+                    "container \(request.id): the pod has a machine already (container \(other)); a pod has one machine"
+                )
             }
             making = request.id
             defer { making = nil }
             if annotations.type == nil { try await host.prepare(request, spec: spec) }
+            try refuseStoppedPod()
             container = try await makeMachine(request, spec, annotations)
         }
         containers[request.id] = container
@@ -91,6 +95,7 @@ public actor Sandbox {
             let machine = try await host.create(request, spec: spec, annotations: annotations)
             do {
                 guard !ended else { throw SandboxError(.unavailable, "sandbox \(id): is shutting down") }
+                try refuseStoppedPod()
                 let container = Container(request, kind: .machine(machine), pid: UInt32(machine.pid))
                 try connect(container, machine, outputs)
                 return container
@@ -103,6 +108,13 @@ public actor Sandbox {
         } catch {
             for output in outputs { await output.finish(milliseconds: 0) }
             throw error
+        }
+    }
+
+    /// The pod may be stopped while its machine is made; its network is then gone.
+    private func refuseStoppedPod() throws {
+        guard containers[id]?.exit == nil else {
+            throw SandboxError(.failedPrecondition, "sandbox \(id): has been stopped; the pod has to be started anew")
         }
     }
 
@@ -146,12 +158,14 @@ public actor Sandbox {
             do {
                 try await machine.resume()
             } catch {
-                if case .starting(let early?) = container.state {
-                    end(container, early)
-                } else {
-                    container.state = .created
-                }
+                // A Delete may have ended it meanwhile.
+                guard case .starting(let early) = container.state else { throw error }
+                container.state = .created
+                if let early { end(container, early) }
                 throw error
+            }
+            guard case .starting = container.state else {
+                throw SandboxError.wrongState(id, "start", container.state.name, accepted: "created")
             }
         }
         let early: MachineExit? = if case .starting(let early) = container.state { early } else { nil }
@@ -185,6 +199,7 @@ public actor Sandbox {
         container.shutdown?.cancel()
         let exit = Exit(status: machineExit.status)
         container.state = .stopped(exit)
+        log("container \(container.id.prefix(13)) ended with \(exit.status): \(machineExit.reason)")
         events.publish(.exited(id: container.id, process: container.id, pid: container.pid, exit))
         for waiter in container.waiters { waiter.resume(returning: exit) }
         container.waiters = []
@@ -284,8 +299,8 @@ public actor Sandbox {
 
     /// Task.Kill.
     ///
-    /// SIGKILL ends a machine; SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGPWR and SIGRTMIN+3 (systemd's halt) press its power
-    /// button; 0 asks whether it is there.
+    /// SIGKILL ends a machine. Every other signal that would end a process presses its power button, as an image may name
+    /// any as its stop signal; 0 asks whether it is there.
     public func kill(_ id: String, exec: String = "", signal: UInt32, all: Bool = false) throws {
         let container = try find(id)
         if !exec.isEmpty { return try killExec(container, exec, signal) }
@@ -300,7 +315,8 @@ public actor Sandbox {
             } else {
                 endPause(container, status: 137)
             }
-        case SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGPWR, 37:
+        case SIGCHLD, SIGCONT, SIGURG: break
+        case 1...64:
             if let machine = container.machine {
                 requestShutdown(container, machine)
             } else {
@@ -309,8 +325,8 @@ public actor Sandbox {
         default:
             throw SandboxError(
                 .invalidArgument,
-                "container \(id): signal \(signal) means nothing to a machine; accepted are KILL (9), and for the power "
-                    + "button TERM (15), INT (2), QUIT (3), HUP (1), PWR (30) and RTMIN+3 (37)")
+                "container \(id): there is no signal \(signal); 9 ends a machine, others up to 64 press its power button"
+            )
         }
     }
 
@@ -417,6 +433,11 @@ public actor Sandbox {
         await finish()
     }
 
+    /// Ends a sandbox in which nothing was ever created: whoever had it started has gone.
+    public func endUnlessUsed() async {
+        if containers.isEmpty && creating.isEmpty && !sandboxDeleted { await finish() }
+    }
+
     /// A sandbox whose own container is gone gets no Shutdown from some versions of containerd.
     private func endLater() {
         guard sandboxDeleted, containers.isEmpty, creating.isEmpty else { return }
@@ -429,12 +450,16 @@ public actor Sandbox {
     private func finish() async {
         guard !ended else { return }
         ended = true
+        for id in creating.keys { await withCheckedContinuation { creating[id, default: []].append($0) } }
         for container in containers.values {
             guard let machine = container.machine, container.exit == nil else { continue }
             machine.kill()
             _ = await machine.ended()
         }
-        for id in containers.keys { await host.remove(container: id) }
+        for (id, container) in containers {
+            await container.flush?.value
+            await host.remove(container: id)
+        }
         await events.flush(milliseconds: 3000)
         consoleListener?.close()
         await host.close()
@@ -478,7 +503,9 @@ public actor Sandbox {
         var opened: [Output] = []
         let gathered = GatheredInput(limit: 1 << 20)
         do {
-            for uri in [exec.stdio.stdout, exec.stdio.stderr] { opened.append(try Output(Endpoint(uri), owner: owner)) }
+            for uri in [exec.stdio.stdout, exec.stdio.stderr] {
+                opened.append(try Output(Endpoint(uri), owner: owner, limit: .max))
+            }
             if case .fifo(let path) = try Endpoint(exec.stdio.stdin) {
                 exec.input = try Input(path) { gathered.receive($0) }
             } else {
@@ -497,7 +524,7 @@ public actor Sandbox {
         exec.task = Task {
             var status: UInt32
             do {
-                let input = await gathered.all()
+                let input = try await gathered.all()
                 try Task.checkCancellation()
                 let result = try await machine.execute(
                     GuestCommand(arguments, environment: environment, input: input))
@@ -553,7 +580,8 @@ public actor Sandbox {
     private func deleteExec(_ container: Container, _ execID: String) throws -> (pid: UInt32, exit: Exit) {
         let exec = try find(execID, in: container)
         if case .running = exec.state {
-            throw SandboxError.wrongState(container.id, "delete exec \(execID)", "running", accepted: "created or stopped")
+            throw SandboxError.wrongState(
+                container.id, "delete exec \(execID)", "running", accepted: "created or stopped")
         }
         endExec(container, exec, status: 0)
         container.execs[execID] = nil
@@ -579,7 +607,8 @@ public actor Sandbox {
     private func findMachine(_ id: String, _ operation: String) throws -> (Container, any Machine) {
         let container = try find(id)
         guard let machine = container.machine else {
-            throw SandboxError(.failedPrecondition, "container \(id): stands for the pod; there is nothing to \(operation)")
+            throw SandboxError(
+                .failedPrecondition, "container \(id): stands for the pod; there is nothing to \(operation)")
         }
         return (container, machine)
     }

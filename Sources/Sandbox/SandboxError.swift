@@ -39,6 +39,7 @@ public struct SandboxError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     static func wrongState(_ id: String, _ operation: String, _ state: String, accepted: String) -> SandboxError {
-        SandboxError(.failedPrecondition, "container \(id): cannot \(operation) while \(state); accepted while \(accepted)")
+        SandboxError(
+            .failedPrecondition, "container \(id): cannot \(operation) while \(state); accepted while \(accepted)")
     }
 }

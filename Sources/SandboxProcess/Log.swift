@@ -19,7 +19,8 @@ struct Log: Sendable {
     @Sendable func write(_ message: String) {
         let now = Timestamp.now
         let milliseconds = now.nanoseconds / 1_000_000
-        let line = "\(now.seconds).\(String(milliseconds + 1000).dropFirst()) sandbox=\(sandbox.prefix(13)) \(message)\n"
+        let line =
+            "\(now.seconds).\(String(milliseconds + 1000).dropFirst()) sandbox=\(sandbox.prefix(13)) \(message)\n"
         try? file?.write(Array(line.utf8))
         _ = try? fifo?.writeSome(Array(line.utf8)[...])
     }

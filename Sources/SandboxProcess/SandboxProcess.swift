@@ -34,9 +34,13 @@ public enum SandboxProcess {
             throw SandboxError(.invalidArgument, "-state has to be given; containerd's shim starts this program")
         }
         slipway_ignore_sigpipe()
+        // Before any thread starts: a signal goes to any thread that has not blocked it.
+        let signals = try blockEndSignals()
 
         let directory = StateDirectory(path: path)
-        let record = try SandboxRecord(readingFrom: directory)
+        var record = try SandboxRecord(readingFrom: directory)
+        record.process = try SandboxRecord.ProcessIdentity(pid: getpid())
+        try record.write(to: directory)
         let log = Log(directory: directory, bundle: record.bundle, sandbox: record.id)
         let publisher = EventPublisher(
             address: values["-ttrpc-address"] ?? "", namespace: record.namespace, log: log.write)
@@ -45,11 +49,16 @@ public enum SandboxProcess {
         let ended = try FileDescriptor.event()
         let sandbox = Sandbox(
             namespace: record.namespace, id: record.id, host: host, events: publisher,
-            console: try ConsoleListener(path: directory.console)
+            console: try ConsoleListener(path: directory.console), log: log.write
         ) { ended.signalEvent() }
         let server = Server(services: TaskService(sandbox, version: Version.text).services, log: log.write)
         try server.listen(on: FileDescriptor(owning: 3))
-        try handleSignals(sandbox)
+        try endOnSignal(signals, sandbox)
+        // A sandbox in which nothing is ever created has been forgotten by containerd.
+        Task {
+            try await Task.sleep(for: .seconds(60))
+            await sandbox.endUnlessUsed()
+        }
         ended.clearEvent()
         // The reply to Shutdown is still on its way.
         let flushed = try FileDescriptor.event()
@@ -60,12 +69,15 @@ public enum SandboxProcess {
         flushed.clearEvent()
     }
 
-    /// SIGTERM and SIGINT end the sandbox in order, machine included.
-    private static func handleSignals(_ sandbox: Sandbox) throws {
+    private static func blockEndSignals() throws -> FileDescriptor {
         let signals = [SIGTERM, SIGINT]
-        let descriptor = FileDescriptor(owning: try check(slipway_signalfd(signals, signals.count), "signalfd"))
+        return FileDescriptor(owning: try check(slipway_signalfd(signals, signals.count), "signalfd"))
+    }
+
+    /// SIGTERM and SIGINT end the sandbox in order, machine included.
+    private static func endOnSignal(_ signals: FileDescriptor, _ sandbox: Sandbox) throws {
         try Thread.start("signals") {
-            _ = try? descriptor.read(exactly: 128)
+            _ = try? signals.read(exactly: 128)
             Task { await sandbox.shutdown(now: true) }
         }
     }

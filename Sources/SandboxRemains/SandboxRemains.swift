@@ -27,10 +27,10 @@ public struct SandboxRemains: Sendable {
         func attempt(_ what: String, _ body: () throws -> Void) {
             do { try body() } catch { problems.append("\(what): \(error)") }
         }
-        for identity in [record.process, record.machine?.process] {
-            guard let process = identity?.process else { continue }
+        let processes = [record.process, record.machine?.process].compactMap { $0?.process }
+        for process in processes { attempt("end process \(process.pid)") { try process.signal(SIGKILL) } }
+        for process in processes {
             attempt("end process \(process.pid)") {
-                try process.signal(SIGKILL)
                 if try !process.waitForEnd(milliseconds: 1000) {
                     throw SystemError("wait for the end of", "process \(process.pid)", code: ETIMEDOUT)
                 }
@@ -41,8 +41,8 @@ public struct SandboxRemains: Sendable {
                 attempt("remove cgroup \(path)") {
                     let group = hierarchy.group(at: try CgroupPath(path))
                     guard group.exists else { return }
-                    try group.kill(milliseconds: 1000)
-                    try group.remove(milliseconds: 500)
+                    try group.kill(milliseconds: 500)
+                    try group.remove(milliseconds: 200)
                 }
             }
         }
@@ -50,6 +50,8 @@ public struct SandboxRemains: Sendable {
         if let path = record.networkNamespace, File.exists(path) {
             attempt("release the links in \(path)") { try Self.unbind(path) }
         }
+        // What is left needs its record: the next `delete` tries again.
+        guard problems.isEmpty else { return problems }
         if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
         return problems

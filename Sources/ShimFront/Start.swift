@@ -67,9 +67,8 @@ extension ShimFront {
             }
             spawn.newMountNamespace = true
             spawn.newSession = true
-            let process = try spawn.start()
-            record.process = try? SandboxRecord.ProcessIdentity(pid: process.pid)
-            try record.write(to: directory)
+            // The record belongs to the sandbox process from here on.
+            _ = try spawn.start()
         } catch {
             removeRemains(directory)
             throw error

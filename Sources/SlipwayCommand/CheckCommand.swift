@@ -31,7 +31,8 @@ struct CheckCommand: AsyncParsableCommand {
         } catch {
             let failure = CommandFailure(error)
             findings.append(
-                .problem("container runtime", failure?.description ?? "\(error)", "start containerd, or name its socket"))
+                .problem(
+                    "container runtime", failure?.description ?? "\(error)", "start containerd, or name its socket"))
         }
         Output.line(output == .json ? try Rendering.text(findings, as: .json) : NodeFinding.list(findings))
         let problems = findings.filter { $0.verdict == .problem }.count

@@ -1,8 +1,8 @@
 internal import Cgroup
 internal import Configuration
 internal import Glibc
-internal import LibvirtMachine
 internal import Libvirt
+internal import LibvirtMachine
 internal import LinuxSystem
 internal import MachinePlanning
 internal import StateDirectory
@@ -108,7 +108,9 @@ enum NodeInspection {
 
     private static func hugePages() -> [NodeFinding] {
         let root = "/sys/devices/system/node"
-        let nodes = ((try? File.list(root)) ?? []).filter { $0.hasPrefix("node") && $0.dropFirst(4).allSatisfy(\.isNumber) }
+        let nodes = ((try? File.list(root)) ?? []).filter {
+            $0.hasPrefix("node") && $0.dropFirst(4).allSatisfy(\.isNumber)
+        }
         return nodes.sorted().map { node in
             let sizes = ((try? File.list("\(root)/\(node)/hugepages")) ?? []).map { size in
                 func read(_ name: String) -> String {

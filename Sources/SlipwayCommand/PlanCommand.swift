@@ -67,7 +67,8 @@ struct PlanCommand: AsyncParsableCommand {
             switch settings.accelerator {
             case .tcg: Decision(.tcg, "Slipway's configuration says tcg")
             case .kvm: Decision(.kvm, "Slipway's configuration says kvm")
-            case .auto: AcceleratorChoice.known() ?? Decision(.tcg, "not proven yet on this node; slipway check does it")
+            case .auto:
+                AcceleratorChoice.known() ?? Decision(.tcg, "not proven yet on this node; slipway check does it")
             }
         return try MachinePreview(
             image: image.path,
@@ -127,7 +128,8 @@ struct PlanRow: Renderable {
             }
         }
         for nic in plan.nics {
-            rows.append(PlanRow(what: "NIC \(nic.link)", decided: "PCI bus \(nic.bus), MTU \(nic.mtu)", reason: nic.reason))
+            rows.append(
+                PlanRow(what: "NIC \(nic.link)", decided: "PCI bus \(nic.bus), MTU \(nic.mtu)", reason: nic.reason))
         }
         return rows
     }

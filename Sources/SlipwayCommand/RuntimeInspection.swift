@@ -31,12 +31,15 @@ enum RuntimeInspection {
         guard let settings = try? JSONDecoder().decode(Settings.self, from: Data(configuration.utf8)) else {
             return [.warning("containerd's configuration", "is not told by the runtime", "look into it by hand")]
         }
-        let handlers = (settings.containerd?.runtimes ?? [:]).filter { $0.value.runtimeType == "io.containerd.slipway.v2" }
+        let handlers = (settings.containerd?.runtimes ?? [:]).filter {
+            $0.value.runtimeType == "io.containerd.slipway.v2"
+        }
         guard !handlers.isEmpty else {
             return [
                 .problem(
                     "runtime handler", "containerd has no handler with runtime_type io.containerd.slipway.v2",
-                    "run Slipway's install.sh, or add the drop-in from runtime-class/containerd; then restart containerd")
+                    "run Slipway's install.sh, or add the drop-in from runtime-class/containerd; then restart containerd"
+                )
             ]
         }
         var findings: [NodeFinding] = []
@@ -49,7 +52,8 @@ enum RuntimeInspection {
                 findings.append(
                     .warning(
                         "handler \(name), annotations", "pod_annotations does not pass slipway.dev/*",
-                        "add pod_annotations = [\"slipway.dev/*\"] to the handler; without it pods' annotations are ignored"))
+                        "add pod_annotations = [\"slipway.dev/*\"] to the handler; without it pods' annotations are ignored"
+                    ))
             }
             if handler.privileged_without_host_devices != true {
                 findings.append(
@@ -72,11 +76,13 @@ enum RuntimeInspection {
         let name = "containerd-shim-slipway-v2"
         let directories = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         guard let directory = directories.first(where: { access("\($0)/\(name)", X_OK) == 0 }) else {
-            return .warning("shim", "\(name) is not in this shell's PATH", "install it where containerd's PATH finds it")
+            return .warning(
+                "shim", "\(name) is not in this shell's PATH", "install it where containerd's PATH finds it")
         }
         guard access("\(directory)/slipway-sandbox", X_OK) == 0 else {
             return .problem(
-                "shim", "\(directory)/\(name) has no slipway-sandbox beside it", "install both programs in one directory")
+                "shim", "\(directory)/\(name) has no slipway-sandbox beside it",
+                "install both programs in one directory")
         }
         return .ok("shim", "\(directory)/\(name)")
     }

@@ -36,6 +36,7 @@ public final class EventPublisher: EventSink {
         self.log = log
     }
 
+    /// Queues an event; the oldest goes when the queue is full.
     public func publish(_ event: SandboxEvent) {
         guard !address.isEmpty else { return }
         let starts = state.withLock { state in
@@ -47,6 +48,7 @@ public final class EventPublisher: EventSink {
         if starts { Task { await run() } }
     }
 
+    /// Suspends until the queue is empty or the time is up.
     public func flush(milliseconds: Int64) async {
         // The waiter is known before its time begins to run: a timer that finds nobody would leave it waiting.
         var timer: Task<Void, any Error>?

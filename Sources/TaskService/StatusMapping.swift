@@ -18,6 +18,7 @@ extension StatusError {
         case let error as SpecError: self.init(.invalidArgument, error.description)
         case let error as Endpoint.Unknown: self.init(.invalidArgument, error.description)
         case let error as ConfigurationError: self.init(.failedPrecondition, error.description)
+        case CgroupError.gone: self.init(.notFound, "\(error)")
         case let error as CgroupError: self.init(.internal, error.description)
         case let error as SystemError: self.init(.internal, error.description)
         default: self.init(.unknown, String(describing: error))

@@ -19,7 +19,8 @@ import Testing
         #expect(step { $0.executable = "/no/such/program" } == SystemError("execve", "/no/such/program", code: ENOENT))
         #expect(step { $0.executable = "/etc/passwd" } == SystemError("execve", "/etc/passwd", code: EACCES))
         #expect(step { $0.workingDirectory = "/no/such/directory" } == SystemError("chdir", "/bin/true", code: ENOENT))
-        #expect(step { $0.descriptors = [3: FileDescriptor(owning: 9999)] } == SystemError("dup", "/bin/true", code: EBADF))
+        #expect(
+            step { $0.descriptors = [3: FileDescriptor(owning: 9999)] } == SystemError("dup", "/bin/true", code: EBADF))
         let null = try FileDescriptor.open("/dev/null", O_RDONLY)
         #expect(step { $0.networkNamespace = null }?.operation == "setns")
         #expect(step { $0.cgroupProcs = ["/no/such/cgroup.procs"] }?.operation == "open")

@@ -36,7 +36,8 @@ import Testing
 
     @Test func valuesMayLookLikeFlagsOrBeEmpty() throws {
         let arguments = try ShimArguments(["-namespace", "-n", "-id=a=b", "-address=", "-bundle", "", "start"])
-        #expect(arguments.namespace == "-n" && arguments.id == "a=b" && arguments.address == "" && arguments.bundle == "")
+        #expect(
+            arguments.namespace == "-n" && arguments.id == "a=b" && arguments.address == "" && arguments.bundle == "")
     }
 
     @Test func questionsNeedNothingElse() throws {

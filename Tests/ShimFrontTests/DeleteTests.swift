@@ -6,8 +6,8 @@ import Netlink
 import PodNetwork
 import StateDirectory
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 @testable import ShimFront
 
@@ -91,7 +91,9 @@ import TestSupport
             try netlink.createVeth("eth0", LinkChange(mtu: 1500), peer: "p0", LinkChange(mtu: 1500))
             for name in ["eth0", "p0"] { try netlink.changeLink(name, LinkChange(up: true)) }
             let plan = try NetworkPlan(reading: netlink, resolvConf: "")
-            for interface in plan.interfaces where interface.link == "eth0" { try NetworkBinding().bind(interface, owner: 250_000) }
+            for interface in plan.interfaces where interface.link == "eth0" {
+                try NetworkBinding().bind(interface, owner: 250_000)
+            }
         }
     }
 

@@ -115,7 +115,9 @@ final class Node: Sendable {
 
     /// The sandbox's process.
     func process(_ id: String) throws -> LinuxSystem.Process {
-        guard let process = try record(id).process?.process else { throw SystemError("find the process of", id, code: ESRCH) }
+        guard let process = try record(id).process?.process else {
+            throw SystemError("find the process of", id, code: ESRCH)
+        }
         return process
     }
 

@@ -4,8 +4,8 @@ import LinuxSystem
 import ShimFront
 import StateDirectory
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 import Version
 
 /// The built program, with a sandbox program beside it, on a node whose `/run/slipway` is the test's.
@@ -111,7 +111,8 @@ private struct Program {
             $0.instanceID = "vm"
             $0.namespace = "k8s.io"
         }
-        let message = try program.run("start", "vm", environment: ["MAX_SHIM_VERSION=2"], input: parameters.serializedBytes())
+        let message = try program.run(
+            "start", "vm", environment: ["MAX_SHIM_VERSION=2"], input: parameters.serializedBytes())
         let result = try Containerd_BootstrapResult(serializedBytes: message.output)
         #expect(result.version == 3 && result.address == address && result.protocol == "ttrpc")
 

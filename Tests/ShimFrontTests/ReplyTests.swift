@@ -3,8 +3,8 @@ import Glibc
 import LinuxSystem
 import StateDirectory
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 import Version
 
 @testable import ShimFront
@@ -49,7 +49,8 @@ import Version
 
     @Test func info() throws {
         let front = ShimFront(
-            arguments: try ShimArguments(["-info"]), standardInput: [0xff, 0xff], workingDirectory: "/", sandboxProgram: "")
+            arguments: try ShimArguments(["-info"]), standardInput: [0xff, 0xff], workingDirectory: "/",
+            sandboxProgram: "")
         let info = try Containerd_RuntimeInfo(serializedBytes: front.run())
         #expect(info.name == Version.runtimeName && info.version.version == Version.text)
         // containerd 2.0 and later refuses id-mapped mounts altogether when this cannot be decoded.
@@ -103,7 +104,8 @@ import Version
     /// Any and BootstrapParams have the same wire types: one is told from the other by id and namespace together.
     @Test func whatIsOfAnotherSandboxIsNoParameters() throws {
         for input in [
-            try parameters { $0.instanceID = "other" }, try parameters { $0.namespace = "default" }, try parameters { $0.instanceID = "" },
+            try parameters { $0.instanceID = "other" }, try parameters { $0.namespace = "default" },
+            try parameters { $0.instanceID = "" },
         ] {
             #expect(try node.start("pod", environment: later, standardInput: input).hasPrefix(#"{"version":2,"#))
             #expect(try node.start("pod", standardInput: input) == address)
@@ -114,8 +116,12 @@ import Version
     func garbageOnStdinNeverFailsAStart(seed: UInt64) throws {
         var random = SeededGenerator(seed)
         let valid = try parameters()
-        var inputs: [[UInt8]] = [[0], [0xff], Array(repeating: 0x0a, count: 1 << 20), Array("{\"instance_id\":\"pod\"}".utf8)]
-        inputs += (0..<40).map { _ in (0..<Int.random(in: 1...200, using: &random)).map { _ in .random(in: 0...255, using: &random) } }
+        var inputs: [[UInt8]] = [
+            [0], [0xff], Array(repeating: 0x0a, count: 1 << 20), Array("{\"instance_id\":\"pod\"}".utf8),
+        ]
+        inputs += (0..<40).map { _ in
+            (0..<Int.random(in: 1...200, using: &random)).map { _ in .random(in: 0...255, using: &random) }
+        }
         inputs += (0..<40).map { _ in Array(valid.prefix(.random(in: 0..<valid.count, using: &random))) }
         inputs += (0..<40).map { _ in
             var bytes = valid

@@ -1,8 +1,8 @@
 import Glibc
 import LinuxSystem
 import StateDirectory
-import Testing
 import TestSupport
+import Testing
 
 @testable import ShimFront
 
@@ -90,7 +90,9 @@ import TestSupport
         var result: [Int: String] = [:]
         for name in (try? File.list("/proc/\(pid)/fd")) ?? [] {
             let count = readlink("/proc/\(pid)/fd/\(name)", &buffer, buffer.count)
-            if let number = Int(name), count > 0 { result[number] = String(decoding: buffer.prefix(count), as: UTF8.self) }
+            if let number = Int(name), count > 0 {
+                result[number] = String(decoding: buffer.prefix(count), as: UTF8.self)
+            }
         }
         return result
     }
@@ -205,7 +207,10 @@ import TestSupport
             #"{"annotations": {"io.kubernetes.cri.container-type": "vm"}}"#,
             #"config.json: annotations.io.kubernetes.cri.container-type: is "vm"; "sandbox" or "container" is accepted"#
         ),
-        (#"{"linux": {"namespaces": [{"type": 7}]}}"#, "config.json: linux.namespaces[0].type: has another type; a string is expected"),
+        (
+            #"{"linux": {"namespaces": [{"type": 7}]}}"#,
+            "config.json: linux.namespaces[0].type: has another type; a string is expected"
+        ),
     ])
     func aBadConfiguration(text: String, sentence: String) throws {
         try node.bundle("pod", text)

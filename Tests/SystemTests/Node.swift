@@ -49,9 +49,13 @@ enum Node {
     static func remains() -> Set<String> {
         var found: Set<String> = []
         for directory in StateDirectory.all() { found.insert("state \(directory.path)") }
-        for user in (try? File.list("/run/slipway/.users")) ?? [] where UInt32(user) != nil { found.insert("user \(user)") }
+        for user in (try? File.list("/run/slipway/.users")) ?? [] where UInt32(user) != nil {
+            found.insert("user \(user)")
+        }
         for name in (try? File.list("/proc")) ?? [] {
-            guard let pid = Int32(name), let line = try? File.text("/proc/\(pid)/cmdline", limit: 1 << 16) else { continue }
+            guard let pid = Int32(name), let line = try? File.text("/proc/\(pid)/cmdline", limit: 1 << 16) else {
+                continue
+            }
             if line.contains("/run/slipway/") && !line.isEmpty { found.insert("process \(pid) \(line.prefix(60))") }
         }
         for hierarchy in (try? File.list("/sys/fs/cgroup")) ?? [] {

@@ -40,6 +40,11 @@ struct Pod: Sendable {
         id = try await runtime.runPodSandbox(config, handler: handler)
     }
 
+    /// A pod that another connection has made.
+    init(_ runtime: CRIClient, adopting pod: Pod) {
+        (self.runtime, config, id, container, log) = (runtime, pod.config, pod.id, pod.container, pod.log)
+    }
+
     /// Creates and starts the machine.
     mutating func start(
         image: String = "slipway.local/tiny-vnf:latest", memory: Int64 = 192 << 20, cpus: Int64 = 1,
@@ -80,19 +85,30 @@ struct Pod: Sendable {
     /// Waits until the console has said something, `count` times.
     func expect(_ text: String, count: Int = 1, _ location: SourceLocation = #_sourceLocation) async {
         let said = await eventually(within: .seconds(90)) { output.components(of: text) >= count }
-        #expect(said, "\(config.metadata.name) did not say \"\(text)\": \(output.suffix(400))", sourceLocation: location)
+        #expect(
+            said, "\(config.metadata.name) did not say \"\(text)\": \(output.suffix(400))", sourceLocation: location)
     }
 
     /// Waits for the end; its exit code.
     func exitCode(within deadline: Duration = .seconds(30)) async throws -> Int32? {
-        let ended = try await eventually(within: deadline) { try await status.state == .containerExited }
+        let ended = try await eventually(within: deadline) {
+            try await Task.sleep(for: .milliseconds(50))
+            return try await status.state == .containerExited
+        }
         return ended ? try await status.exitCode : nil
     }
 
     /// Runs a command in the guest.
+    ///
+    /// The guest's agent may come up after the guest has said that it is ready; until then there is 126.
     func run(_ words: String...) async throws -> String {
-        let reply = try await runtime.execSync(words, in: container, timeout: 20)
-        return String(decoding: reply.stdout, as: UTF8.self)
+        var output = ""
+        _ = try await eventually(within: .seconds(20)) {
+            let reply = try await runtime.execSync(words, in: container, timeout: 20)
+            output = String(decoding: reply.stdout, as: UTF8.self)
+            return reply.exitCode != 126
+        }
+        return output
     }
 
     var state: StateDirectory { StateDirectory(namespace: "k8s.io", sandbox: id) }
