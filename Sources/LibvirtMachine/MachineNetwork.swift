@@ -36,6 +36,8 @@ struct MachineNetwork {
         try File.makeDirectory(service.directory, mode: 0o711)
         var spawn = try service.prepare(
             AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName))
+        let null = try FileDescriptor.open("/dev/null", O_RDWR)
+        spawn.descriptors = [0: null, 1: null, 2: null]
         // The calling thread lives as long as the sandbox.
         spawn.diesWithParent = true
         spawn.oomScoreAdj = 0

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Measures Slipway on a private node and prints one JSON object a line.
+
+Absolute times mean little on a shared machine: every number stands beside a limit, or beside the same thing done without
+Slipway in the same run. Usage: bench.py NODE_DIR IMAGES_DIR, with SLIPWAY_BIN in the environment.
+"""
+import glob, json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time
+
+node, images = sys.argv[1:3]
+binaries = os.environ["SLIPWAY_BIN"]
+address = f"{node}/containerd.sock"
+work = tempfile.mkdtemp(prefix="slipway-bench.")
+runs = int(os.environ.get("SLIPWAY_BENCH_RUNS", "5"))
+
+
+def report(name, value, unit, vs):
+    print(json.dumps({"name": name, "value": round(value, 1), "unit": unit, "vs": vs}), flush=True)
+
+
+def slipway(*words, check=True):
+    return subprocess.run([f"{binaries}/slipway", *words, "--runtime-endpoint", f"unix://{address}"], check=check,
+                          capture_output=True, text=True)
+
+
+def ctr(*words):
+    return subprocess.run(["ctr", "-a", address, "-n", "k8s.io", *words], capture_output=True, text=True)
+
+
+def manifest(name, memory="96Mi"):
+    path = f"{work}/{name}.yaml"
+    with open(path, "w") as file:
+        file.write(f"""apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  runtimeClassName: slipway
+  containers:
+  - name: machine
+    image: slipway.local/tiny-vnf-kernel:latest
+    imagePullPolicy: Never
+    resources: {{limits: {{cpu: 1, memory: {memory}}}}}
+""")
+    return path
+
+
+def pod(name):
+    return next(p for p in json.loads(slipway("ps", "-o", "json").stdout) if p["name"] == name)
+
+
+def record(pod_id):
+    for path in glob.glob("/run/slipway/*/sandbox.json"):
+        data = json.load(open(path))
+        if data["id"] == pod_id:
+            return data, os.path.dirname(path)
+    raise SystemExit(f"no sandbox {pod_id}")
+
+
+def wait(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise SystemExit("bench: what was waited for did not come")
+        time.sleep(0.005)
+    return value
+
+
+def stamp(line):
+    """Nanoseconds since 1970 of a line of a container's log."""
+    text = line.split(" ", 1)[0]
+    seconds, fraction = re.match(r"(.*)\.(\d+)Z", text).groups()
+    return int(time.mktime(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) - time.timezone) * 10**9 + int(fraction.ljust(9, "0"))
+
+
+def log_line(uid, text):
+    for path in glob.glob(f"/var/log/pods/*_{uid}/machine/*.log"):
+        for line in open(path, errors="replace"):
+            if text in line:
+                return stamp(line)
+    return None
+
+
+def machine_start():
+    """Milliseconds from RunPodSandbox to the first line of the guest's init, and the shim's own time stamps."""
+    begin = time.time_ns()
+    slipway("run", "-f", manifest("bench"))
+    entry = pod("bench")
+    first = wait(lambda: log_line(entry["uid"], "tiny-vnf: init"))
+    _, directory = record(entry["id"])
+    stamps = dict((n, float(v)) for n, v in re.findall(r"TS\d+ ([^,]*?) ([\d.]+) ms", open(f"{directory}/sandbox.log").read()))
+    slipway("rm", "bench", "--grace", "0")
+    return (first - begin) / 1e6, stamps
+
+
+def bare_start():
+    """The same guest, without libvirt, containerd and a pod: from QEMU's start to the same line."""
+    begin = time.time_ns()
+    process = subprocess.Popen(
+        ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-M", "q35,graphics=off", "-m", "96", "-nodefaults",
+         "-display", "none", "-serial", "stdio", "-device", "virtio-rng-pci", "-kernel", f"{images}/vmlinuz",
+         "-initrd", f"{images}/initrd.img", "-append", "console=ttyS0", "-sandbox", "on"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    seen = b""
+    while b"tiny-vnf: init" not in seen:
+        seen += os.read(process.stdout.fileno(), 4096)
+    end = time.time_ns()
+    process.kill()
+    process.wait()
+    return (end - begin) / 1e6
+
+
+def front_start():
+    """Milliseconds until `start` has returned and the sandbox process has answered a call on its socket."""
+    bundle = tempfile.mkdtemp(dir=work)
+    with open(f"{bundle}/config.json", "w") as file:
+        json.dump({"ociVersion": "1.0.2", "linux": {"namespaces": [{"type": "network"}]}}, file)
+    name = os.path.basename(bundle)
+    begin = time.perf_counter_ns()
+    reply = subprocess.run([f"{binaries}/containerd-shim-slipway-v2", "-namespace", "bench", "-address", address, "-id",
+                            name, "start"], cwd=bundle, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    returned = time.perf_counter_ns()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(reply.stdout.removeprefix("unix://"))
+    payload = bytes.fromhex("0a17636f6e7461696e6572642e7461736b2e76322e5461736b1207436f6e6e656374")
+    connection.sendall(len(payload).to_bytes(4, "big") + (1).to_bytes(4, "big") + b"\x01\x00" + payload)
+    connection.recv(10)
+    answered = time.perf_counter_ns()
+    payload = bytes.fromhex("0a17636f6e7461696e6572642e7461736b2e76322e5461736b120853687574646f776e")
+    connection.sendall(len(payload).to_bytes(4, "big") + (3).to_bytes(4, "big") + b"\x01\x00" + payload)
+    while connection.recv(4096):
+        pass
+    return (returned - begin) / 1e6, (answered - begin) / 1e6
+
+
+def kill_to_exit():
+    """Milliseconds from SIGKILL to the TaskExit event."""
+    slipway("run", "-f", manifest("bench"))
+    container = pod("bench")["containers"][0]["id"]
+    with open(f"{work}/events", "w") as file:
+        events = subprocess.Popen(["ctr", "-a", address, "-n", "k8s.io", "events"], stdout=file)
+        time.sleep(0.3)
+        begin = time.time_ns()
+        ctr("task", "kill", "-s", "KILL", container)
+
+        def exited():
+            for line in open(f"{work}/events"):
+                if "/tasks/exit" in line and container in line:
+                    return line
+        line = wait(exited)
+        events.terminate()
+        events.wait()
+    day, clock = line.split()[:2]
+    at = stamp(f"{day}T{clock}Z")
+    slipway("rm", "bench", "--grace", "0")
+    return (at - begin) / 1e6
+
+
+def rollup(pid):
+    text = open(f"/proc/{pid}/smaps_rollup").read()
+    return {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
+
+
+def qemu_overhead(pid, ram_kb):
+    """PSS of QEMU without the mapping that is the guest's RAM."""
+    total = ram = 0
+    size = None
+    for line in open(f"/proc/{pid}/smaps"):
+        if match := re.match(r"Size:\s+(\d+)", line):
+            size = int(match[1])
+        elif match := re.match(r"Pss:\s+(\d+)", line):
+            total += int(match[1])
+            if size == ram_kb:
+                ram += int(match[1])
+    return total - ram
+
+
+def memory():
+    names = [f"bench{number}" for number in range(10)]
+    for name in names:
+        slipway("run", "-f", manifest(name))
+    for name in names:
+        wait(lambda: log_line(pod(name)["uid"], "tiny-vnf: ready"), 180)
+    os.sync()
+    sandboxes, overheads = [], []
+    for name in names:
+        data, _ = record(pod(name)["id"])
+        sandboxes.append(rollup(data["process"]["pid"]))
+        overheads.append(qemu_overhead(data["machine"]["process"]["pid"], 96 << 10))
+    for name in names:
+        slipway("rm", name, "--grace", "0")
+    median = statistics.median
+    return median(s["Anonymous"] for s in sandboxes), median(s["Pss"] for s in sandboxes), median(overheads)
+
+
+try:
+    machine_start()  # warms the page cache and the node's caches
+    bare_start()
+    ours, bare, to_libvirt = [], [], []
+    for _ in range(runs):
+        total, stamps = machine_start()
+        ours.append(total)
+        to_libvirt.append(stamps["libvirt opened"])
+        bare.append(bare_start())
+    overhead = statistics.median(ours) - statistics.median(bare)
+    report("start_ms", statistics.median(ours), "ms", f"bare QEMU in this run: {statistics.median(bare):.0f} ms")
+    report("start_overhead_ms", overhead, "ms", f"limit 400, aim 200; {statistics.median(ours) / statistics.median(bare):.2f} of bare QEMU")
+    report("start_to_libvirt_ms", statistics.median(to_libvirt), "ms", "from Task.Create until libvirt is asked for a domain")
+    starts = [front_start() for _ in range(runs * 4)]
+    report("front_start_ms", statistics.median(s[1] for s in starts), "ms",
+           f"limit 15, answer to a call included; start alone {statistics.median(s[0] for s in starts):.1f}")
+    report("kill_to_exit_ms", statistics.median(kill_to_exit() for _ in range(runs)), "ms", "limit 250, aim 100")
+    anonymous, pss, qemu = memory()
+    report("sandbox_anon_kb", anonymous, "kB", "limit 8500; 10 pods at once")
+    report("sandbox_pss_kb", pss, "kB", "10 pods at once")
+    report("qemu_overhead_kb", qemu, "kB", "PSS of QEMU without the guest's RAM, median of 10 pods")
+finally:
+    for name in ["bench"] + [f"bench{number}" for number in range(10)]:
+        slipway("rm", name, "--force", check=False)
+    shutil.rmtree(work, ignore_errors=True)
