@@ -1,7 +1,7 @@
 # Targets for people: make demo, make test, make bench, make install. All need root; see README.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help dependencies build demo test bench lint install uninstall clean
+.PHONY: help dependencies shim build demo test bench lint install uninstall clean
 
 SCRATCH := .build-release
 PROGRAMS := containerd-shim-slipway-v2 slipway-sandbox slipway
@@ -14,6 +14,15 @@ help: ## this list
 dependencies: ## installs the Debian packages that build, tests and demo need
 	@Tests/node/dependencies.sh
 
+shim: # what containerd starts, as it is shipped
+	@for program in containerd-shim-slipway-v2 slipway-sandbox; do \
+		swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product $$program; \
+	done
+	@mkdir -p $(BIN)
+	@for program in containerd-shim-slipway-v2 slipway-sandbox; do \
+		strip -o $(BIN)/$$program $(SCRATCH)/release/$$program; \
+	done
+
 build: ## release programs in .build-release/bin
 	@for program in $(PROGRAMS); do \
 		swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product $$program; \
@@ -24,7 +33,7 @@ build: ## release programs in .build-release/bin
 demo: dependencies build ## a VNF and a CNF on one network, on a private containerd
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/demo.sh
 
-test: dependencies lint build ## every test, root ones included
+test: dependencies lint shim ## every test, root ones included
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/test.sh
 
 bench: dependencies build ## one JSON object a line

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -243,6 +244,14 @@ int slipway_signalfd(const int *signals, size_t count) {
         return -rc;
     RETURN_ERRNO(signalfd(-1, &set, SFD_CLOEXEC));
 }
+
+void slipway_be_frugal(void) {
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+}
+
+void slipway_trim_memory(void) { malloc_trim(0); }
 
 int slipway_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }
 

@@ -201,6 +201,8 @@ public actor LibvirtMachineHost: MachineHost {
             traces.machine = machine
             machines[request.id] = traces
             timeline.stamp("machine ready")
+            // The plan, the capabilities and the domain's XML have passed through the heap; what comes is quiet.
+            Task { Memory.trim() }
             log("created \(plan.name): \(timeline.text)")
             return machine
         } catch {

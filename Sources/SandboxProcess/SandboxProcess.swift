@@ -33,6 +33,7 @@ public enum SandboxProcess {
         guard let path = values["-state"], !path.isEmpty else {
             throw SandboxError(.invalidArgument, "-state has to be given; containerd's shim starts this program")
         }
+        slipway_be_frugal()
         slipway_ignore_sigpipe()
         // Before any thread starts: a signal goes to any thread that has not blocked it.
         let signals = try blockEndSignals()

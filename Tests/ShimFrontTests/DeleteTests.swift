@@ -19,15 +19,15 @@ import Testing
     init() throws { node = try Node() }
 
     /// A started sandbox `pod` with a container `vm`.
-    private func start(networkNamespace: String? = nil) throws {
+    private func start(networkNamespace: String? = nil) async throws {
         try node.sandboxBundle("pod", networkNamespace: networkNamespace)
         try node.containerBundle("vm", of: "pod")
-        try node.start("pod")
-        try node.start("vm")
+        try await node.start("pod")
+        try await node.start("vm")
     }
 
     @Test func theAnswerIsTheExitOfAKilledProcess() async throws {
-        try start()
+        try await start()
         try await node.kill("pod")
         let before = time(nil)
         let (response, _) = try await node.delete("pod")
@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func idempotent() async throws {
-        try start()
+        try await start()
         try await node.kill("pod")
         for _ in 0..<3 {
             #expect(try await node.delete("pod").response.exitStatus == 137)
@@ -55,7 +55,7 @@ import Testing
     @Test func everythingThatTheRecordNamesGoes() async throws {
         let holder = try Idle { $0.newNetworkNamespace = true }
         let path = "/proc/\(holder.process.pid)/ns/net"
-        try start(networkNamespace: path)
+        try await start(networkNamespace: path)
         let hierarchy = try CgroupHierarchy.discover()
         let cgroups = ["/slipway-test-\(getpid())-delete", "/slipway-test-\(getpid())-delete/vm"]
         let groups = try cgroups.map { hierarchy.group(at: try CgroupPath($0)) }
@@ -104,7 +104,7 @@ import Testing
     /// The namespace's file is a plain one, or gone, once containerd has removed the network.
     @Test(arguments: [true, false])
     func theNetworkNamespaceMayBeGone(plain: Bool) async throws {
-        try start()
+        try await start()
         let path = node.directory("netns")
         if plain { try node.directory.write("netns", "") }
         try node.changeRecord("pod") { $0.networkNamespace = path }
@@ -116,7 +116,7 @@ import Testing
     // MARK: Scope
 
     @Test func aContainerOfALivingSandboxRemovesNothing() async throws {
-        try start()
+        try await start()
         let emulator = try Idle()
         try node.changeRecord("pod") { record in
             record.machine = SandboxRecord.Machine(container: "vm", containerName: "vm", user: 250_000)
@@ -133,7 +133,7 @@ import Testing
     /// Whether its parent has reaped it already or not.
     @Test(arguments: [true, false])
     func theMachineOfADeadSandboxGoesWithItsContainer(reaped: Bool) async throws {
-        try start()
+        try await start()
         let emulator = try Idle()
         try node.changeRecord("pod") { record in
             record.machine = SandboxRecord.Machine(container: "vm", containerName: "vm", user: 250_000)
@@ -150,7 +150,7 @@ import Testing
     }
 
     @Test func anotherContainerOfADeadSandboxRemovesNothing() async throws {
-        try start()
+        try await start()
         try node.containerBundle("other", of: "pod")
         try node.changeRecord("pod") {
             $0.machine = SandboxRecord.Machine(container: "vm", containerName: "vm", user: 250_000)
@@ -161,9 +161,9 @@ import Testing
     }
 
     @Test func otherSandboxesAndNamespacesAreLeftAlone() async throws {
-        try start()
+        try await start()
         try node.sandboxBundle("pod2")
-        try node.start("pod2")
+        try await node.start("pod2")
         try await node.delete("pod", namespace: "moby")
         #expect(try node.process("pod").waitForEnd(milliseconds: 0) == false)
         try await node.kill("pod")
@@ -173,7 +173,7 @@ import Testing
     }
 
     @Test func aReusedProcessNumberIsNotKilled() async throws {
-        try start()
+        try await start()
         let stranger = try Idle()
         try await node.kill("pod")
         try node.changeRecord("pod") { record in
@@ -191,7 +191,7 @@ import Testing
 
     /// The process has been told to end by Shutdown, and hangs.
     @Test func aSandboxThatDoesNotEndIsEnded() async throws {
-        try start()
+        try await start()
         let process = try node.process("pod")
         let (_, milliseconds) = try await node.delete("pod")
         #expect(milliseconds < Self.limit)
@@ -201,7 +201,7 @@ import Testing
 
     /// The process is on its way out, as after Shutdown: nothing is taken from under it.
     @Test func aSandboxThatEndsIsWaitedFor() async throws {
-        try start()
+        try await start()
         let process = try node.process("pod")
         async let deleted = node.delete("pod")
         try process.signal(SIGTERM)

@@ -6,8 +6,8 @@ import StateDirectory
 import SwiftProtobuf
 import TestSupport
 
-/// A node of a test's own: a directory of sandboxes, bundles, and a sandbox program that does nothing but hold what the
-/// front gives it. Everything goes with it.
+/// A node of a test's own: a directory of sandboxes, bundles, and a sandbox program that tells the record of itself and
+/// then does nothing but hold what the front gave it. Everything goes with it.
 final class Node: Sendable {
     let directory: TemporaryDirectory
     /// The sandbox program; it leaves its arguments in the file ``words``.
@@ -22,7 +22,10 @@ final class Node: Sendable {
             "bin/slipway-sandbox",
             """
             #!/bin/sh
-            echo "$@" > \(directory("words.new")) && mv \(directory("words.new")) \(directory("words"))
+            echo "$@" > \(directory("words"))
+            state=$2 pid=$$
+            set -- $(cat /proc/$pid/stat)
+            sed -i "1a \\"process\\": {\\"pid\\": $pid, \\"startTime\\": ${22}}," "$state/sandbox.json"
             exec sleep 1000
             """)
         guard chmod(program, 0o755) == 0 else { throw SystemError.last("chmod", program) }
@@ -32,11 +35,8 @@ final class Node: Sendable {
         for state in StateDirectory.all(root: root) { try? end(state) }
     }
 
-    /// What the sandbox program was started with, once it runs.
-    func words() async -> String? {
-        _ = await eventually { File.exists(self.directory("words")) }
-        return try? File.text(directory("words"))
-    }
+    /// What the sandbox program was started with.
+    var words: String? { try? File.text(directory("words")) }
 
     /// A bundle; without a configuration it has no file.
     @discardableResult
@@ -83,11 +83,37 @@ final class Node: Sendable {
             sandboxProgram: program, root: root)
     }
 
-    /// Starts a sandbox, or names the one of a container; the reply as text.
+    /// Starts a sandbox, or names the one of a container. The sandbox's process runs.
     @discardableResult
-    func start(_ id: String, environment: [String: String] = [:], standardInput: [UInt8] = []) throws -> String {
-        let reply = try front("start", id, environment: environment, standardInput: standardInput).run()
-        return String(decoding: reply, as: UTF8.self)
+    func reply(
+        _ id: String, environment: [String: String] = [:], standardInput: [UInt8] = [], namespace: String = "k8s.io"
+    ) async throws -> [UInt8] {
+        let front = try front(
+            "start", id, environment: environment, standardInput: standardInput, namespace: namespace)
+        let reply = try front.run()
+        for state in StateDirectory.all(root: root) { try await Self.isRunning(state) }
+        return reply
+    }
+
+    /// The same with the reply as text.
+    @discardableResult
+    func start(
+        _ id: String, environment: [String: String] = [:], standardInput: [UInt8] = [], namespace: String = "k8s.io"
+    ) async throws -> String {
+        let bytes = try await reply(
+            id, environment: environment, standardInput: standardInput, namespace: namespace)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Waits until the process of a sandbox is in its record, and is what it is to be.
+    static func isRunning(_ state: StateDirectory) async throws {
+        let runs = await eventually {
+            guard let record = try? SandboxRecord(readingFrom: state), let pid = record.process?.pid else {
+                return false
+            }
+            return (try? File.text("/proc/\(pid)/comm")) == "sleep\n"
+        }
+        guard runs else { throw SystemError("wait for the process of", state.path, code: ETIMEDOUT) }
     }
 
     /// Runs `delete` and decodes what it prints; the milliseconds that it took come along.
@@ -125,7 +151,8 @@ final class Node: Sendable {
     /// process that another test is about to start may, for a moment.
     func kill(_ id: String) async throws {
         try end(state(id))
-        _ = await eventually { (try? UnixSocket.connect(self.state(id).socket)) == nil }
+        let path = state(id).socket
+        _ = await eventually { (try? File.text("/proc/net/unix", limit: 16 << 20))?.contains(path) == false }
     }
 
     private func end(_ state: StateDirectory) throws {

@@ -46,8 +46,8 @@ import Testing
         let before = Node.remains()
         var random = SeededGenerator(2026)
         var outcomes: [String: Int] = [:]
-        try await Node.connected { runtime in
-            for cycle in 0..<cycles {
+        for cycle in 0..<cycles {
+            try await Node.connected { runtime in
                 let delay = Int64.random(in: 0...500, using: &random)
                 let victim = Int.random(in: 0..<3, using: &random)
                 var pod = try await Pod(runtime, "cycle\(cycle)")

@@ -5,8 +5,8 @@ import LinuxSystem
 import Sandbox
 import SwiftProtobuf
 import TTRPC
-import Testing
 import TestSupport
+import Testing
 
 /// How a version of containerd plays the life of a pod.
 struct Release: Sendable, CustomTestStringConvertible {
@@ -185,13 +185,15 @@ private struct Player {
     func aCreatedContainerIsDeleted(_ release: Release) async throws {
         let player = try Player(release)
         let containerd = player.containerd
-        _ = try await player.run("pod")
+        let pod = try await player.run("pod")
         try await containerd.create("vm")
         async let waiting = containerd.wait("vm")
         try await containerd.kill("vm", 9, all: true)
         #expect(try await waiting.exitStatus == 137)
         #expect(try await containerd.delete("vm").exitStatus == 137)
         #expect(containerd.host.journal.contains("remove vm"))
+        try await containerd.kill("pod", 9)
+        #expect(try await pod.value.exitStatus == 137)
     }
 
     // MARK: Restart of containerd

@@ -167,7 +167,8 @@ final class Containerd: Sendable {
     }
 
     func exec(
-        _ id: String, exec: String, stdio: Stdio = Stdio(), process: String = #"{"args": ["/bin/true"], "env": ["A=b"]}"#
+        _ id: String, exec: String, stdio: Stdio = Stdio(),
+        process: String = #"{"args": ["/bin/true"], "env": ["A=b"]}"#
     ) async throws {
         let request = Task_ExecProcessRequest.with {
             $0.id = id

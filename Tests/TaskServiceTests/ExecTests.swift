@@ -40,9 +40,12 @@ import Testing
             .init(status: status, output: Array("\(command.arguments) \(command.environment)".utf8), error: [33])
         }
         let (out, err) = (try containerd.directory.fifo("out"), try containerd.directory.fifo("err"))
-        let readers = (try FileDescriptor.open(out, O_RDONLY | O_NONBLOCK), try FileDescriptor.open(err, O_RDONLY | O_NONBLOCK))
+        let readers = (
+            try FileDescriptor.open(out, O_RDONLY | O_NONBLOCK), try FileDescriptor.open(err, O_RDONLY | O_NONBLOCK)
+        )
         #expect(try await containerd.state("vm").status == .running)
-        let process = #"{"args": ["/bin/sh", "-c", "exit"], "env": ["A=b"], "cwd": "/", "user": {"uid": 0}, "rlimits": null}"#
+        let process =
+            #"{"args": ["/bin/sh", "-c", "exit"], "env": ["A=b"], "cwd": "/", "user": {"uid": 0}, "rlimits": null}"#
         try await containerd.exec("vm", exec: "e", stdio: Stdio(stdout: out, stderr: err), process: process)
         #expect(try await containerd.state("vm", exec: "e").status == .created)
         // Wait may overtake Start.

@@ -34,14 +34,16 @@ import Testing
         let metrics = CgroupMetricsV2(files: [
             "pids.current": "11\n", "pids.max": "12\n",
             "cpu.stat": counters(
-                "usage_usec user_usec system_usec nr_periods nr_throttled throttled_usec nr_bursts burst_usec", from: 21),
+                "usage_usec user_usec system_usec nr_periods nr_throttled throttled_usec nr_bursts burst_usec", from: 21
+            ),
             "cpu.pressure": pressure(31), "memory.stat": counters(memory, from: 101), "memory.current": "201\n",
             "memory.max": "202\n", "memory.swap.current": "203\n", "memory.swap.max": "204\n", "memory.peak": "205\n",
             "memory.swap.peak": "206\n", "memory.pressure": pressure(211),
             "memory.events": counters("low high max oom oom_kill oom_group_kill", from: 221),
             "io.stat": "8:16 rbytes=301 wbytes=302 rios=303 wios=304 dbytes=0 dios=0\n", "io.pressure": pressure(311),
             "hugetlb.2MB.current": "401\n", "hugetlb.2MB.max": "402\n", "hugetlb.2MB.events": "max 403\n",
-            "rdma.current": "mlx5_0 hca_handle=501 hca_object=502\n", "rdma.max": "mlx5_0 hca_handle=max hca_object=504\n",
+            "rdma.current": "mlx5_0 hca_handle=501 hca_object=502\n",
+            "rdma.max": "mlx5_0 hca_handle=max hca_object=504\n",
         ])
         let stats = try await stats(.v2(metrics))
         #expect(stats.typeURL == "io.containerd.cgroups.v2.Metrics")
@@ -61,14 +63,16 @@ import Testing
         }
         var files = [
             "pids.current": "11\n", "pids.max": "12\n", "cpuacct.usage": "21\n", "cpuacct.usage_percpu": "22 23 \n",
-            "cpuacct.stat": "user 1\nsystem 2\n", "cpu.stat": counters("nr_periods nr_throttled throttled_time", from: 24),
+            "cpuacct.stat": "user 1\nsystem 2\n",
+            "cpu.stat": counters("nr_periods nr_throttled throttled_time", from: 24),
             "memory.stat": counters("\(own) hierarchical_memory_limit hierarchical_memsw_limit \(total)", from: 101),
             "memory.oom_control": "oom_kill_disable 1\nunder_oom 2\noom_kill 3\n",
             "blkio.throttle.io_service_bytes_recursive": "8:16 Read 301\n8:16 Write 302\n8:16 Total 603\nTotal 603\n",
             "blkio.throttle.io_serviced_recursive": "8:16 Read 303\n8:16 Write 304\nTotal 607\n",
             "hugetlb.2MB.usage_in_bytes": "401\n", "hugetlb.2MB.max_usage_in_bytes": "402\n",
             "hugetlb.2MB.failcnt": "403\n", "hugetlb.2MB.limit_in_bytes": "404\n",
-            "rdma.current": "mlx5_0 hca_handle=501 hca_object=502\n", "rdma.max": "mlx5_0 hca_handle=503 hca_object=504\n",
+            "rdma.current": "mlx5_0 hca_handle=501 hca_object=502\n",
+            "rdma.max": "mlx5_0 hca_handle=503 hca_object=504\n",
         ]
         for (name, first) in [("", 201), ("memsw.", 211), ("kmem.", 221), ("kmem.tcp.", 231)] {
             files.merge(family(name, first)) { $1 }

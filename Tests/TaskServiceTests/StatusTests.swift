@@ -40,7 +40,10 @@ struct Row: Sendable, CustomTestStringConvertible {
     var code: StatusCode?
     var call: @Sendable (Containerd) async throws -> Void
 
-    init(_ setup: Setup, _ name: String, _ code: StatusCode?, _ call: @escaping @Sendable (Containerd) async throws -> Void) {
+    init(
+        _ setup: Setup, _ name: String, _ code: StatusCode?,
+        _ call: @escaping @Sendable (Containerd) async throws -> Void
+    ) {
         (self.setup, self.name, self.code, self.call) = (setup, name, code, call)
     }
 
@@ -96,8 +99,9 @@ struct Row: Sendable, CustomTestStringConvertible {
         Row(.absent, "Kill", .notFound) { try await $0.kill("vm", 9) },
         Row(.created, "Kill", nil) { try await $0.kill("vm", 9) },
         Row(.running, "Kill with signal 0", nil) { try await $0.kill("vm", 0) },
-        Row(.running, "Kill with a signal of no meaning", .invalidArgument) { try await $0.kill("vm", 10) },
-        Row(.running, "Kill with no signal at all", .invalidArgument) { try await $0.kill("vm", .max) },
+        Row(.running, "Kill with the image's own stop signal", nil) { try await $0.kill("vm", 10) },
+        Row(.running, "Kill with a signal that is none", .invalidArgument) { try await $0.kill("vm", 65) },
+        Row(.running, "Kill with the largest number", .invalidArgument) { try await $0.kill("vm", .max) },
         Row(.stopped, "Kill", .notFound) { try await $0.kill("vm", 9) },
         Row(.stopped, "Kill of all", .notFound) { try await $0.kill("vm", 9, all: true) },
         Row(.deleted, "Kill", .notFound) { try await $0.kill("vm", 15) },
@@ -171,11 +175,15 @@ struct Row: Sendable, CustomTestStringConvertible {
         Row(.absent, "CloseIO", .notFound) { try await $0.closeInput("vm") },
 
         Row(.absent, "Update", .notFound) { try await $0.update("vm", "{}") },
-        Row(.running, "Update", nil) { try await $0.update("vm", #"{"memory": {"limit": 1}, "devices": [{"allow": false}]}"#) },
+        Row(.running, "Update", nil) {
+            try await $0.update("vm", #"{"memory": {"limit": 1}, "devices": [{"allow": false}]}"#)
+        },
         Row(.stopped, "Update", .notFound) { try await $0.update("vm", "{}") },
         Row(.running, "Update of the pod", nil) { try await $0.update("pod", "{}") },
         Row(.running, "Update with no JSON", .invalidArgument) { try await $0.update("vm", "") },
-        Row(.running, "Update with another type", .invalidArgument) { try await $0.update("vm", #"{"cpu": {"quota": "1"}}"#) },
+        Row(.running, "Update with another type", .invalidArgument) {
+            try await $0.update("vm", #"{"cpu": {"quota": "1"}}"#)
+        },
 
         Row(.absent, "Stats", .notFound) { try await $0.stats("vm") },
         Row(.running, "Stats", nil) { try await $0.stats("vm") },
@@ -253,7 +261,8 @@ struct Row: Sendable, CustomTestStringConvertible {
 
     static let errors: [(any Error, StatusCode)] = [
         (StatusError(.dataLoss, "x"), .dataLoss), (SandboxError(.notFound, "x"), .notFound),
-        (SandboxError(.alreadyExists, "x"), .alreadyExists), (SandboxError(.failedPrecondition, "x"), .failedPrecondition),
+        (SandboxError(.alreadyExists, "x"), .alreadyExists),
+        (SandboxError(.failedPrecondition, "x"), .failedPrecondition),
         (SandboxError(.invalidArgument, "x"), .invalidArgument), (SandboxError(.unimplemented, "x"), .unimplemented),
         (SandboxError(.resourceExhausted, "x"), .resourceExhausted), (SandboxError(.unavailable, "x"), .unavailable),
         (SandboxError(.internalError, "x"), .internal), (SpecError("x", "y"), .invalidArgument),
@@ -286,7 +295,8 @@ struct Row: Sendable, CustomTestStringConvertible {
         #expect(
             await sentence { try await containerd.create("vm") { $0.bundle = "/none" } }
                 == "open /none/config.json: No such file or directory")
-        #expect(await sentence { try await containerd.state("vm") } == "container vm: no such container in this sandbox")
+        #expect(
+            await sentence { try await containerd.state("vm") } == "container vm: no such container in this sandbox")
         #expect(
             await sentence { try await containerd.delete("pod", exec: "e") } == "exec e: no such exec in container pod")
     }

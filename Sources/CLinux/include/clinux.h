@@ -70,6 +70,9 @@ int slipway_memfd(const char *name);
 int slipway_eventfd(void);
 int slipway_signalfd(const int *signals, size_t count);
 int slipway_ignore_sigpipe(void);
+/* Few malloc arenas, and freed memory given back: for a process that lives long beside many of its kind. */
+void slipway_be_frugal(void);
+void slipway_trim_memory(void);
 int slipway_peer_credentials(int fd, int *pid, uint32_t *uid, uint32_t *gid);
 int64_t slipway_filesystem_type(const char *path, uint64_t *block_size);
 /* Creates (or attaches to) a TAP named name in the calling thread's network namespace.
