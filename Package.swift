@@ -126,6 +126,20 @@ let package = Package(
         module("TestSupport", ["LinuxSystem"]),
         tests("TTRPC", [protobuf]),
         tests("ContainerdAPI", [protobuf]),
+        tests(
+            "ShimFront",
+            [
+                "Cgroup", "ContainerdAPI", "Netlink", "PodNetwork", "StateDirectory", "TestSupport", "Version",
+                protobuf,
+                "containerd-shim-slipway-v2",
+            ]),
+        tests(
+            "TaskService",
+            [
+                "Cgroup", "Configuration", "ContainerIO", "ContainerdAPI", "MachinePlanning", "OCIRuntimeSpec",
+                "Sandbox",
+                "TTRPC", "TestSupport", protobuf,
+            ], exclude: ["Golden"]),
         tests("Netlink", ["CLinux"]),
         tests("PodNetwork", ["CLinux", "Netlink"]),
         tests("Cgroup"),

@@ -13,11 +13,11 @@ public enum UnixSocket {
         _ path: String, mode: UInt32 = 0o600, backlog: Int32 = 128
     ) throws(SystemError) -> FileDescriptor {
         let socket = try make()
-        let before = umask(0o777 & ~mode)
-        defer { umask(before) }
         try withAddress(path) { address, length throws(SystemError) in
             guard bind(socket.raw, address, length) == 0 else { throw .last("bind", path) }
         }
+        // Nobody can connect before listen(2). The umask would be every thread's.
+        guard chmod(path, mode) == 0 else { throw .last("chmod", path) }
         guard Glibc.listen(socket.raw, backlog) == 0 else { throw .last("listen", path) }
         return socket
     }

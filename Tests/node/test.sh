@@ -15,7 +15,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-"$here/images.sh" "$work/images" tiny-vnf cnf
+"$here/images.sh" "$work/images" tiny-vnf cnf debian-vnf
 "$here/node.sh" up "$node"
 "$here/node.sh" import "$node" "$work"/images/*.tar
 export SLIPWAY_NODE=$node SLIPWAY_BIN SLIPWAY_TEST_KERNEL=$work/images/vmlinuz

@@ -1,0 +1,49 @@
+import CRIProtocol
+import FoundationEssentials
+import Glibc
+import LinuxSystem
+import TestSupport
+import Testing
+
+/// Every example's pod.yaml, played by the `slipway` command as a reader of the README would.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct ExampleTests {
+    private static let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+
+    private func slipway(_ words: String..., milliseconds: Int32 = 60_000) throws -> String {
+        // The command of the same build as these tests.
+        let program = "\(Self.root)/.build/debug/slipway"
+        let endpoint = ["--runtime-endpoint", "unix://\(try Node.socket)"]
+        let (status, output) = try Spawn(program, words + endpoint).run(milliseconds: milliseconds)
+        #expect(status == .exited(0), "slipway \(words.joined(separator: " ")): \(output)")
+        return output
+    }
+
+    @Test func tinyVNF() async throws {
+        let before = Node.remains()
+        _ = try slipway(
+            "run", "-f", "\(Self.root)/examples/tiny-vnf/pod.yaml", "--wait-ready", "tiny-vnf: ready",
+            milliseconds: 120_000)
+        #expect(try slipway("ps").contains("tiny-vnf"))
+        #expect(try slipway("logs", "tiny-vnf").contains("SeaBIOS"))
+        #expect(
+            try slipway("plan", "-f", "\(Self.root)/examples/tiny-vnf/pod.yaml", "-o", "xml").contains("<domain type="))
+        _ = try slipway("rm", "tiny-vnf")
+        await Node.expectNothingLeft(since: before)
+    }
+
+    /// A distribution with real cloud-init: its user-data comes from the ConfigMap in the pod's file.
+    @Test func debianVNF() async throws {
+        let before = Node.remains()
+        let pod = "\(Self.root)/examples/debian-vnf/pod.yaml"
+        _ = try slipway(
+            "run", "-f", pod, "--timeout", "600", "--wait-ready", "finished at", milliseconds: 660_000)
+        let row = try slipway("ps", "-o", "json")
+        let address = row.firstRange(of: "\"ip\" : \"").map { row[$0.upperBound...].prefix { $0 != "\"" } } ?? ""
+        let served = try await eventually(within: .seconds(60)) {
+            try Spawn("/usr/bin/curl", ["-sf", "-m", "5", "http://\(address)/"]).run().status == .exited(0)
+        }
+        #expect(served, "what runcmd of the user-data starts answers at \(address): \(try slipway("logs", "debian-vnf"))")
+        _ = try slipway("rm", "debian-vnf", milliseconds: 120_000)
+        await Node.expectNothingLeft(since: before)
+    }
+}
