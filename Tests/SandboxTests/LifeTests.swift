@@ -119,7 +119,7 @@ import Testing
         #expect(await pod.code { _ = try await $0.delete("vm") } == .failedPrecondition)
         #expect(await pod.code { _ = try await $0.delete("pod") } == .failedPrecondition)
         #expect(await pod.code { try await $0.resume("vm") } == .failedPrecondition)
-        #expect(await pod.code { try await $0.kill("vm", signal: 10) } == .invalidArgument)
+        #expect(await pod.code { try await $0.kill("vm", signal: 65) } == .invalidArgument)
         #expect(await pod.code { try await $0.kill("vm", signal: .max) } == .invalidArgument)
         await #expect(
             throws: SandboxError(
@@ -410,9 +410,11 @@ import Testing
         let gate = pod.host.close("create vm")
         async let code = pod.code { _ in try await pod.create("vm") }
         #expect(await eventually { pod.host.journal.contains("create vm") })
-        await pod.sandbox.shutdown(now: true)
+        async let shutdown: Void = pod.sandbox.shutdown(now: true)
+        #expect(await eventually { await pod.code { _ in try await pod.create("late") } == .unavailable })
         gate.open()
         #expect(await code == .unavailable)
+        await shutdown
         #expect(pod.host.machines.first?.journal.all == ["kill"])
         #expect(pod.host.journal.contains("remove vm"))
     }

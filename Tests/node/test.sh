@@ -20,8 +20,30 @@ trap cleanup EXIT
 "$here/node.sh" import "$node" "$work"/images/*.tar
 export SLIPWAY_NODE=$node SLIPWAY_BIN SLIPWAY_TEST_KERNEL=$work/images/vmlinuz
 
+# Each target in a process of its own, one after another: tests that block would starve other targets' of threads, and the
+# system tests count what is left on the machine.
+results=()
+failed=0
+run() { # TARGET COMMAND…
+    local target=$1
+    shift
+    if timeout 1200 "$@" >"$work/$target.log" 2>&1; then
+        results+=("ok      $target: $(grep -E 'Test run with|checks' "$work/$target.log" | tail -n 1)")
+    else
+        cat "$work/$target.log"
+        results+=("FAILED  $target: $(grep -E 'Test run with' "$work/$target.log" | tail -n 1)")
+        failed=$((failed + 1))
+    fi
+    echo "${results[-1]}"
+}
 swift build --build-tests
-# One process after another: the second kind counts what is left on the machine, which the first kind would disturb.
-swift test --skip-build --disable-xctest --parallel --skip SystemTests "$@"
-swift test --skip-build --disable-xctest --no-parallel --filter SystemTests "$@"
-"$here/install-test.sh"
+targets=$(cd Tests && ls -d *Tests | grep -vx SystemTests)
+for target in $targets SystemTests; do
+    run "$target" swift test --skip-build --disable-xctest --filter "^$target\\." "$@"
+done
+grep -hE '20 pods at once|start/kill cycles' "$work/SystemTests.log" || true
+run install "$here/install-test.sh"
+printf '%s\n' "${results[@]}"
+total=$(grep -hoE 'Test run with [0-9]+ tests' "$work"/*.log | grep -oE '[0-9]+' | awk "{ sum += \$1 } END { print sum }")
+echo "$total tests in $((${#results[@]})) runs; $failed of the runs failed"
+[ "$failed" -eq 0 ]
