@@ -113,7 +113,7 @@ let package = Package(
             "SlipwayCommand",
             [
                 "CLinux", "CRIProtocol", "Cgroup", "Configuration", "Libvirt", "LibvirtMachine", "LinuxSystem",
-                "MachinePlanning", "PodManifest", "StateDirectory",
+                "MachinePlanning", "PodManifest", "StateDirectory", "Version",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

@@ -20,12 +20,17 @@ public enum AcceleratorChoice {
         case .tcg: return Decision(.tcg, "Slipway's configuration says tcg")
         case .auto:
             let proof = try verdict(root: root, emulator: emulator)
-            return Decision(proof.accelerator == .kvm ? .kvm : .tcg, proof.reason)
+            guard proof.accelerator == .kvm else { return Decision(.tcg, proof.reason) }
+            if case .nobody(let reason) = DeviceAccess() { return Decision(.tcg, reason) }
+            return Decision(.kvm, proof.reason)
         case .kvm:
             let proof = try verdict(root: root, emulator: emulator)
             guard proof.accelerator == .kvm else {
                 throw SandboxError(
                     .failedPrecondition, "accelerator: Slipway's configuration says kvm, but \(proof.reason)")
+            }
+            if case .nobody(let reason) = DeviceAccess() {
+                throw SandboxError(.failedPrecondition, "accelerator: \(reason)")
             }
             return Decision(.kvm, "Slipway's configuration says kvm")
         }
@@ -57,12 +62,36 @@ public enum AcceleratorChoice {
         guard let bytes = try? File.read(path) else { return nil }
         return try? JSONDecoder().decode(AcceleratorProof.self, from: Data(bytes))
     }
+}
 
-    /// The group that may open `/dev/kvm` where not everybody may; nil where no group is needed.
-    static func deviceGroup(_ device: String = "/dev/kvm") -> UInt32? {
+/// Who besides root may open KVM's device: a machine's QEMU has a user of its own.
+enum DeviceAccess: Equatable {
+    /// Every user.
+    case everybody
+    /// The members of a group.
+    case group(UInt32)
+    /// Nobody; why machines cannot use it.
+    case nobody(String)
+
+    init(_ device: String = "/dev/kvm") {
         var information = stat()
-        guard stat(device, &information) == 0, information.st_mode & 0o006 != 0o006 else { return nil }
-        return information.st_gid
+        guard stat(device, &information) == 0 else {
+            self = .nobody("\(device) is absent")
+            return
+        }
+        if information.st_mode & 0o006 == 0o006 {
+            self = .everybody
+        } else if information.st_mode & 0o060 == 0o060, information.st_gid != 0 {
+            self = .group(information.st_gid)
+        } else {
+            self = .nobody("only root may open \(device); chgrp kvm \(device) and chmod 660 \(device) would help")
+        }
+    }
+
+    /// QEMU's group id, for a machine whose user id is given.
+    func group(for user: UInt32) -> UInt32 {
+        if case .group(let group) = self { return group }
+        return user
     }
 }
 

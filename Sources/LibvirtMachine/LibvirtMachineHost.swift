@@ -113,7 +113,7 @@ public actor LibvirtMachineHost: MachineHost {
         let machineAnnotations = try MachineAnnotations(spec.annotations ?? [:]) { [configuration] name in
             configuration.allows(annotation: name, in: namespace)
         }
-        let volumes = try Volumes(spec.mounts ?? [])
+        let volumes = try Volumes(spec)
         let accelerator = try AcceleratorChoice.decide(
             configuration.accelerator, root: root, emulator: Self.emulator)
         timeline.stamp("accelerator")
@@ -121,7 +121,7 @@ public actor LibvirtMachineHost: MachineHost {
         var undo = Undo()
         do {
             let user = try UserClaim.take(from: configuration.users, for: directory, root: root)
-            let group = accelerator.value == .kvm ? AcceleratorChoice.deviceGroup() ?? user.id : user.id
+            let group = accelerator.value == .kvm ? DeviceAccess().group(for: user.id) : user.id
             var traces = MachineTraces(user: user)
             record.machine = SandboxRecord.Machine(
                 container: request.id, containerName: annotations.containerName ?? "", user: user.id)

@@ -1,7 +1,7 @@
 import OCIRuntimeSpec
 import Sandbox
 
-/// The mounts of a container's spec as a machine sees them.
+/// The volumes of a container's spec as a machine sees them.
 struct Volumes {
     /// Where a pod mounts its cloud-init seed.
     static let seedDestination = "/var/lib/cloud/seed/nocloud"
@@ -18,8 +18,21 @@ struct Volumes {
     /// The host's file of the pod's resolv.conf, if there is one.
     let resolvConf: String?
 
-    /// - Throws: ``SandboxError`` for a volume that the guest would not see.
-    init(_ mounts: [Spec.Mount]) throws {
+    /// - Throws: ``SandboxError`` for anything that the guest would not get.
+    init(_ spec: Spec) throws {
+        if let device = spec.linux?.devices?.first {
+            throw SandboxError(
+                .invalidArgument,
+                "devices: \(device.path): block volumes and devices of plugins cannot be given to a machine; leave "
+                    + "volumeDevices and the device's resource out of the pod")
+        }
+        if let pages = spec.linux?.resources?.hugepageLimits?.first(where: { $0.limit > 0 }) {
+            throw SandboxError(
+                .invalidArgument,
+                "limits.hugepages: \(pages.limit) bytes of \(pages.pageSize) pages: a machine's RAM cannot be on huge "
+                    + "pages; use limits.memory")
+        }
+        let mounts = spec.mounts ?? []
         var seed: String?
         for mount in mounts {
             let isBind = mount.type == "bind" || (mount.options ?? []).contains { $0 == "bind" || $0 == "rbind" }

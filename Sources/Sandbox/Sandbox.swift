@@ -90,7 +90,7 @@ public actor Sandbox {
     private func makeMachine(
         _ request: CreateRequest, _ spec: Spec, _ annotations: CRIAnnotations
     ) async throws -> Container {
-        let outputs = try openOutputs(request)
+        let outputs = try await openOutputs(request)
         do {
             let machine = try await host.create(request, spec: spec, annotations: annotations)
             do {
@@ -127,10 +127,12 @@ public actor Sandbox {
         }
     }
 
-    private func openOutputs(_ request: CreateRequest) throws -> [Output] {
+    private func openOutputs(_ request: CreateRequest) async throws -> [Output] {
         let endpoint = try Endpoint(request.stdio.stdout)
         if !request.stdio.terminal { _ = try Endpoint(request.stdio.stderr) }
-        return [try Output(endpoint, owner: (request.id, namespace))]
+        let owner = (id: request.id, namespace: namespace)
+        // A logging program may take its time to become ready.
+        return [try await Thread.run("open-output") { try Output(endpoint, owner: owner) }]
     }
 
     private func connect(_ container: Container, _ machine: any Machine, _ outputs: [Output]) throws {

@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import Version
 
 /// The operator's command.
 ///
@@ -24,6 +25,7 @@ public struct Slipway: AsyncParsableCommand {
 
             slipway --generate-completion-script bash|zsh|fish prints completions for a shell.
             """,
+        version: Version.text,
         subcommands: [
             CheckCommand.self,
             PlanCommand.self,
