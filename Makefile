@@ -1,7 +1,7 @@
 # Targets for people: make demo, make test, make bench, make install. All need root; see README.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help dependencies shim build demo test bench lint install uninstall clean
+.PHONY: help dependencies shim command build demo test bench lint install uninstall clean
 
 SCRATCH := .build-release
 PROGRAMS := containerd-shim-slipway-v2 slipway-sandbox slipway
@@ -23,6 +23,12 @@ shim: # what containerd starts, as it is shipped
 		strip -o $(BIN)/$$program $(SCRATCH)/release/$$program; \
 	done
 
+# The command without optimisation: its gRPC takes many minutes to optimise, and nothing waits for it.
+command:
+	@swift build --product slipway
+	@mkdir -p $(BIN)
+	@cp .build/debug/slipway $(BIN)/
+
 build: ## release programs in .build-release/bin
 	@for program in $(PROGRAMS); do \
 		swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product $$program; \
@@ -30,13 +36,13 @@ build: ## release programs in .build-release/bin
 	@mkdir -p $(BIN)
 	@for program in $(PROGRAMS); do strip -o $(BIN)/$$program $(SCRATCH)/release/$$program; done
 
-demo: dependencies build ## a VNF and a CNF on one network, on a private containerd
+demo: dependencies shim command ## a VNF and a CNF on one network, on a private containerd
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/demo.sh
 
 test: dependencies lint shim ## every test, root ones included
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/test.sh
 
-bench: dependencies build ## one JSON object a line
+bench: dependencies shim command ## one JSON object a line
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/bench.sh
 
 lint: ## format and style
