@@ -1,5 +1,6 @@
 import Cgroup
 import Glibc
+import InterruptAffinity
 import LinuxSystem
 import PodNetwork
 public import StateDirectory
@@ -53,6 +54,10 @@ public struct SandboxRemains: Sendable {
         // What is left needs its record: the next `delete` tries again.
         guard problems.isEmpty else { return problems }
         if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
+        PlacementClaim.release(owner: directory, root: root)
+        attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
+        // Without its record nobody would come again to give the interrupts back.
+        guard problems.isEmpty else { return problems }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
         return problems
     }

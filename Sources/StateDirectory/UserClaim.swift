@@ -1,4 +1,3 @@
-import Glibc
 import LinuxSystem
 
 /// A user id that belongs to one pod's QEMU alone: a file named after the id, holding the owner's state directory.
@@ -7,7 +6,7 @@ import LinuxSystem
 public struct UserClaim: Equatable, Sendable {
     /// User and group id.
     public let id: UInt32
-    private let path: String
+    private let root: String
 
     /// Every id of the range belongs to another pod.
     public struct Exhausted: Error, CustomStringConvertible {
@@ -20,42 +19,47 @@ public struct UserClaim: Equatable, Sendable {
         }
     }
 
-    /// Claims the lowest free id for `owner`. An id that the owner holds already is returned again.
+    /// Claims the lowest free id for `owner`. An id that the owner holds already is returned again. Blocks, 10 s at most.
     ///
-    /// - Throws: ``Exhausted``, or `SystemError` when the claims cannot be read or written.
+    /// - Throws: ``Exhausted``, ``ExclusiveLock/Busy``, or `SystemError` when the claims cannot be read or written.
     public static func take(
         from range: ClosedRange<UInt32>, for owner: StateDirectory, root: String = StateDirectory.defaultRoot
     ) throws -> UserClaim {
-        let directory = "\(root)/.users"
-        try File.makeDirectory(directory)
-        let lock = try File.lock("\(directory)/.lock")
-        defer { lock.close() }
-        var holders: [UInt32: String] = [:]
-        for name in try File.list(directory) {
-            guard let id = UInt32(name) else { continue }
-            let holder = (try? File.text("\(directory)/\(name)", limit: 4096)) ?? ""
-            if !holder.isEmpty && File.exists(holder) { holders[id] = holder }
+        let directory = ClaimDirectory(Self.directory, root: root)
+        return try directory.locked(milliseconds: 10_000) {
+            try directory.removeLeftovers()
+            var holders: [UInt32: String] = [:]
+            for name in try directory.names() {
+                guard let id = UInt32(name), let holder = holder(name, in: directory) else { continue }
+                if !holder.isEmpty && File.exists(holder) { holders[id] = holder }
+            }
+            let held = holders.first { $0.value == owner.path && range.contains($0.key) }?.key
+            guard let id = held ?? range.first(where: { holders[$0] == nil }) else { throw Exhausted(range: range) }
+            try directory.write("\(id)", Array(owner.path.utf8))
+            return UserClaim(id: id, root: root)
         }
-        let held = holders.first { $0.value == owner.path && range.contains($0.key) }?.key
-        guard let id = held ?? range.first(where: { holders[$0] == nil }) else { throw Exhausted(range: range) }
-        let path = "\(directory)/\(id)"
-        try File.replace(path, with: Array(owner.path.utf8))
-        return UserClaim(id: id, path: path)
     }
 
     /// A claim known from a record.
     public init(id: UInt32, root: String = StateDirectory.defaultRoot) {
-        self.init(id: id, path: "\(root)/.users/\(id)")
-    }
-
-    private init(id: UInt32, path: String) {
         self.id = id
-        self.path = path
+        self.root = root
     }
 
-    /// Gives the id back if it still belongs to `owner`.
+    /// Gives the id back if it still belongs to `owner`. Blocks, half a second at most: an id that could not be given
+    /// back in that time is free when the owner's directory is gone.
     public func release(owner: StateDirectory) {
-        guard let holder = try? File.text(path, limit: 4096), holder == owner.path else { return }
-        try? File.remove(path)
+        let directory = ClaimDirectory(Self.directory, root: root)
+        guard Self.holder("\(id)", in: directory) == owner.path else { return }
+        try? directory.locked(milliseconds: 500) {
+            // Asked again: until the lock was ours, somebody else may have found it free.
+            if Self.holder("\(id)", in: directory) == owner.path { directory.remove("\(id)") }
+        }
+    }
+
+    private static let directory = ".users"
+
+    private static func holder(_ name: String, in directory: ClaimDirectory) -> String? {
+        (try? directory.read(name)).flatMap { $0 }.map { String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -67,6 +67,20 @@ import Testing
         #expect(try take(5...5, owner("3")) == 5)
     }
 
+    /// `delete` has little time: what is not given back now is free when the directory is gone.
+    @Test func givingBackDoesNotWaitForLong() throws {
+        let one = try owner("1")
+        _ = try take(5...5, one)
+        let lock = try File.lock(root(".users/.lock"))
+        let before = Clock.milliseconds
+        UserClaim(id: 5, root: root.path).release(owner: one)
+        #expect(Clock.milliseconds - before < 2000)
+        lock.close()
+        #expect(File.exists(root(".users/5")))
+        UserClaim(id: 5, root: root.path).release(owner: one)
+        #expect(!File.exists(root(".users/5")))
+    }
+
     /// A crash in the middle of a write, or a hand that was not ours.
     @Test(arguments: ["", "/no/such/directory", "\u{0}", String(repeating: "x", count: 10_000)])
     func aClaimThatNamesNobodyIsFree(text: String) throws {
