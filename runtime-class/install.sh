@@ -114,12 +114,14 @@ for name in "${names[@]}"; do
     fi
 done
 mkdir -p "$root/var/cache/slipway" "$root/etc/slipway"
-if [ -e "$root/etc/slipway/config.json" ]; then
-    echo "$root/etc/slipway/config.json: is left as it is"
-else
-    install -m 644 "$here/config.json" "$root/etc/slipway/config.json"
-    echo "$root/etc/slipway/config.json: installed"
-fi
+for settings in config.json high-performance.json; do
+    if [ -e "$root/etc/slipway/$settings" ]; then
+        echo "$root/etc/slipway/$settings: is left as it is"
+    else
+        install -m 644 "$here/$settings" "$root/etc/slipway/$settings"
+        echo "$root/etc/slipway/$settings: installed"
+    fi
+done
 
 [ -f "$config" ] || fail "$config: is missing, so containerd does not know the handler yet; everything else is installed." \
     "Make it (containerd config default >$config) and run install.sh again, or say where it is: --containerd-config FILE"

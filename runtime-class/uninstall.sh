@@ -5,7 +5,7 @@
 # libvirt-qemu and kvm, which libvirt's own packages use too, and a configuration that has been changed.
 #
 #   --containerd-config FILE  containerd's configuration (default: /etc/containerd/config.toml)
-#   --purge                   remove /etc/slipway/config.json even if it has been changed
+#   --purge                   remove the files in /etc/slipway even if they have been changed
 #   --force                   go on while machines run; they run on, but nothing on the node can clean up after them
 #   --restart-containerd      restart containerd at the end; without it the command is said
 #   --root DIR                uninstall below DIR; other paths are below it too
@@ -59,15 +59,16 @@ for name in containerd-shim-slipway-v2 slipway-sandbox slipway; do
     [ ! -e "$root/usr/local/bin/$name" ] || echo "$root/usr/local/bin/$name: removed"
     rm -f "$root/usr/local/bin/$name"
 done
-settings=$root/etc/slipway/config.json
-if [ -e "$settings" ]; then
-    if $purge || cmp -s "$here/config.json" "$settings"; then
+for name in config.json high-performance.json; do
+    settings=$root/etc/slipway/$name
+    [ -e "$settings" ] || continue
+    if $purge || cmp -s "$here/$name" "$settings"; then
         rm -f "$settings"
         echo "$settings: removed"
     else
         echo "$settings: has been changed and is kept; --purge removes it"
     fi
-fi
+done
 [ ! -d "$root/etc/slipway" ] || rmdir --ignore-fail-on-non-empty "$root/etc/slipway"
 rm -rf "$root/var/cache/slipway"
 # The running pods' records are the only way to find what belongs to them.

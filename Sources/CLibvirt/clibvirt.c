@@ -27,6 +27,12 @@
     F(virDomainShutdownFlags, int, (virDomainPtr d, unsigned f), (d, f), -1)                                           \
     F(virDomainDestroyFlags, int, (virDomainPtr d, unsigned f), (d, f), -1)                                            \
     F(virDomainGetState, int, (virDomainPtr d, int *s, int *r, unsigned f), (d, s, r, f), -1)                          \
+    F(virDomainPinVcpuFlags, int, (virDomainPtr d, unsigned v, unsigned char *m, int l, unsigned f), (d, v, m, l, f), -1) \
+    F(virDomainPinEmulator, int, (virDomainPtr d, unsigned char *m, int l, unsigned f), (d, m, l, f), -1)              \
+    F(virDomainPinIOThread, int, (virDomainPtr d, unsigned t, unsigned char *m, int l, unsigned f), (d, t, m, l, f), -1) \
+    F(virDomainGetVcpusFlags, int, (virDomainPtr d, unsigned f), (d, f), -1)                                           \
+    F(virDomainSetVcpusFlags, int, (virDomainPtr d, unsigned c, unsigned f), (d, c, f), -1)                            \
+    F(virDomainUpdateDeviceFlags, int, (virDomainPtr d, const char *x, unsigned f), (d, x, f), -1)                     \
     F(virDomainFree, int, (virDomainPtr d), (d), -1)                                                                   \
     F(virConnectDomainEventRegisterAny, int,                                                                           \
       (virConnectPtr c, virDomainPtr d, int e, virConnectDomainEventGenericCallback cb, void *o, virFreeCallback f),   \

@@ -70,6 +70,16 @@ public struct CgroupPath: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The group above; nil at the top.
+    var parent: CgroupPath? {
+        components.count > 1 ? CgroupPath(components: components.dropLast()) : nil
+    }
+
+    private init(components: some Sequence<String>) {
+        self.components = Array(components)
+        driver = .cgroupfs
+    }
+
     private static func unit(prefix: String, name: String) -> String {
         if name.hasSuffix(".slice") { return name }
         return prefix.isEmpty ? "\(name).scope" : "\(prefix)-\(name).scope"

@@ -17,6 +17,16 @@ public struct Configuration: Equatable, Sendable {
         case tcg
     }
 
+    /// What a handler with this file promises of its machines.
+    public enum Profile: String, Codable, Sendable, CaseIterable {
+        /// Whatever the pod's resource lines give.
+        case standard
+        /// CPUs of the pod's own and huge pages, or the pod is refused.
+        case highPerformance = "high-performance"
+    }
+
+    /// `profile`.
+    public var profile = Profile.standard
     /// `accelerator`.
     public var accelerator = Accelerator.auto
     /// `users.first` and `users.count`: QEMU's user and group ids, one a pod. They should be nobody else's on the node.
@@ -42,23 +52,39 @@ public struct Configuration: Equatable, Sendable {
     public static func load(_ path: String?) throws(ConfigurationError) -> Configuration {
         let file = path ?? defaultPath
         if path == nil && !File.exists(file) { return Configuration() }
-        let json: [UInt8]
+        return try Configuration(json: try text(of: file), file: file)
+    }
+
+    private static func text(of file: String) throws(ConfigurationError) -> [UInt8] {
         do {
-            json = try File.read(file)
+            return try File.read(file)
         } catch {
             throw ConfigurationError(file: file, key: "", problem: "\(error)")
         }
-        return try Configuration(json: json, file: file)
     }
 
-    /// Decodes the text of a file.
+    /// Decodes the text of a file, over that of its `base` where it names one.
     public init(json: [UInt8], file: String = Self.defaultPath) throws(ConfigurationError) {
+        try self.init(json: json, file: file, over: nil)
+    }
+
+    private init(json: [UInt8], file: String, over base: Configuration?) throws(ConfigurationError) {
         let decoder = JSONDecoder()
         decoder.allowsJSON5 = true
         do {
-            self = try decoder.decode(Document.self, from: Data(json)).configuration
+            let document = try decoder.decode(Document.self, from: Data(json), configuration: base ?? Configuration())
+            guard let path = document.base else {
+                self = document.configuration
+                return
+            }
+            guard base == nil else {
+                throw ConfigurationError(key: "base", problem: "is \"\(path)\"; a base has none of its own")
+            }
+            let below = try Configuration(json: Self.text(of: path), file: path, over: Configuration())
+            self = try decoder.decode(Document.self, from: Data(json), configuration: below).configuration
         } catch let error as ConfigurationError {
-            throw ConfigurationError(file: file, key: error.key, problem: error.problem)
+            throw ConfigurationError(
+                file: error.file.isEmpty ? file : error.file, key: error.key, problem: error.problem)
         } catch let DecodingError.typeMismatch(_, context) {
             throw ConfigurationError(file: file, context)
         } catch let DecodingError.valueNotFound(_, context) {
@@ -110,8 +136,10 @@ public struct ConfigurationError: Error, Equatable, Sendable, CustomStringConver
 }
 
 /// The file's shape. Decoding by hand, because unknown keys have to be refused.
-private struct Document: Decodable {
-    var configuration = Configuration()
+private struct Document: DecodableWithConfiguration {
+    var configuration: Configuration
+    /// The file whose settings hold where this one says nothing.
+    var base: String?
 
     private struct Key: CodingKey {
         let stringValue: String
@@ -121,9 +149,18 @@ private struct Document: Decodable {
         init?(intValue: Int) { nil }
     }
 
-    init(from decoder: any Decoder) throws {
+    init(from decoder: any Decoder, configuration below: Configuration) throws {
+        configuration = below
         let root = try Self.container(
-            decoder, ["accelerator", "users", "defaults", "annotations", "cache", "overhead"])
+            decoder, ["accelerator", "base", "users", "defaults", "annotations", "cache", "overhead", "profile"])
+        base = try root.decodeIfPresent(String.self, forKey: Key("base"))
+        if let word = try root.decodeIfPresent(String.self, forKey: Key("profile")) {
+            guard let profile = Configuration.Profile(rawValue: word) else {
+                let words = Configuration.Profile.allCases.map(\.rawValue).joined(separator: ", ")
+                throw ConfigurationError(key: "profile", problem: "is \"\(word)\"; one of \(words) is accepted")
+            }
+            configuration.profile = profile
+        }
         if let word = try root.decodeIfPresent(String.self, forKey: Key("accelerator")) {
             guard let accelerator = Configuration.Accelerator(rawValue: word) else {
                 let words = Configuration.Accelerator.allCases.map(\.rawValue).joined(separator: ", ")

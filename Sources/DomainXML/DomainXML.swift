@@ -1,3 +1,4 @@
+import HostTopology
 public import MachinePlanning
 
 /// Where the parts of a machine are on this node. None of it is decided: it follows from the sandbox's state directory.
@@ -50,7 +51,14 @@ extension MachinePlan {
             XML("name", text: name)
             XML("uuid", text: uuid.value)
             XML("memory", ["unit": "b"], text: "\(memory.value)")
-            XML("vcpu", ["placement": "static"], text: "\(vcpus.value)")
+            if memoryLimit.value > memory.value {
+                XML("maxMemory", ["slots": "1", "unit": "b"], text: "\(memoryLimit.value)")
+            }
+            if let memoryBacking { memoryBacking }
+            vcpu
+            if ioThread != nil { XML("iothreads", text: "1") }
+            if let processorTuning { processorTuning }
+            if let memoryTuning { memoryTuning }
             systemInformation
             operatingSystem(paths)
             features
@@ -104,13 +112,9 @@ extension MachinePlan {
                 // Unbounded, the translator's cache would grow to an eighth of the host's memory.
                 XML("tcg") { XML("tb-cache", ["unit": "MiB"], text: "128") }
             }
+            // Its interrupts come at any moment.
+            if !placement.realtime.value.isEmpty { XML("pmu", ["state": "off"]) }
         }
-    }
-
-    private var processor: XML {
-        accelerator.value == .kvm
-            ? XML("cpu", ["mode": "host-passthrough", "migratable": "off"])
-            : XML("cpu", ["mode": "maximum", "check": "none"])
     }
 
     private func devices(_ paths: MachinePaths) -> XML {
@@ -119,8 +123,10 @@ extension MachinePlan {
             for disk in disks { self.disk(disk, paths) }
             XML("controller", ["type": "usb", "model": "none"])
             XML("controller", ["type": "pci", "index": "0", "model": "pcie-root"])
-            for nic in nics { rootPort(nic) }
+            for nic in nics { rootPort(bus: nic.bus) }
             for nic in nics { interface(nic) }
+            passedDevices
+            if memoryLimit.value > memory.value { growingMemory }
             XML("controller", ["type": "virtio-serial", "index": "0"]) { pciAddress(slot: 1) }
             XML("serial", ["type": "unix"]) {
                 XML("source", ["mode": "bind", "path": paths.serial])
@@ -147,7 +153,7 @@ extension MachinePlan {
         switch disk.content {
         case .root(let base):
             XML("disk", ["type": "file", "device": "disk"]) {
-                XML("driver", ["name": "qemu", "type": "qcow2", "discard": "unmap"])
+                XML("driver", ["name": "qemu", "type": "qcow2", "discard": "unmap", "iothread": ioThread])
                 XML("source", ["file": paths.overlay, "fdgroup": DiskDescriptor.overlay])
                 XML("backingStore", ["type": "file"]) {
                     XML("format", ["type": base.format.rawValue])
@@ -160,7 +166,7 @@ extension MachinePlan {
             }
         case .seed:
             XML("disk", ["type": "file", "device": "disk"]) {
-                XML("driver", ["name": "qemu", "type": "raw"])
+                XML("driver", ["name": "qemu", "type": "raw", "iothread": ioThread])
                 XML("source", ["file": paths.seed])
                 XML("target", ["dev": disk.target, "bus": "virtio"])
                 XML("readonly")
@@ -171,9 +177,9 @@ extension MachinePlan {
     }
 
     // Eight root ports are the functions of one slot, from slot 16 on.
-    private func rootPort(_ nic: NIC) -> XML {
-        let index = nic.bus - 1
-        return XML("controller", ["type": "pci", "index": "\(nic.bus)", "model": "pcie-root-port"]) {
+    func rootPort(bus: UInt8) -> XML {
+        let index = bus - 1
+        return XML("controller", ["type": "pci", "index": "\(bus)", "model": "pcie-root-port"]) {
             if index % 8 == 0 {
                 XML(
                     "address",
@@ -182,7 +188,9 @@ extension MachinePlan {
                         "multifunction": "on",
                     ])
             } else {
-                XML("address", ["type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": hex(index % 8)])
+                XML(
+                    "address",
+                    ["type": "pci", "bus": "0x00", "slot": hex(16 + index / 8), "function": "0x\(index % 8)"])
             }
         }
     }
@@ -199,11 +207,11 @@ extension MachinePlan {
         }
     }
 
-    private func pciAddress(slot: UInt8) -> XML {
+    func pciAddress(slot: UInt8) -> XML {
         XML("address", ["type": "pci", "bus": "0x00", "slot": hex(slot), "function": "0x0"])
     }
 
-    private func hex(_ number: UInt8) -> String {
+    func hex(_ number: UInt8) -> String {
         (number < 16 ? "0x0" : "0x") + String(number, radix: 16)
     }
 }

@@ -5,20 +5,20 @@ public struct XML: Equatable, Sendable {
     let children: [XML]
     let text: String?
 
-    /// An element with children.
+    /// An element with children. An attribute whose value is nil is left out.
     public init(
-        _ name: String, _ attributes: KeyValuePairs<String, String> = [:], @XMLBuilder _ children: () -> [XML] = { [] }
+        _ name: String, _ attributes: KeyValuePairs<String, String?> = [:], @XMLBuilder _ children: () -> [XML] = { [] }
     ) {
         self.name = name
-        self.attributes = attributes.map { ($0.key, $0.value) }
+        self.attributes = attributes.compactMap { key, value in value.map { (key, $0) } }
         self.children = children()
         text = nil
     }
 
-    /// An element with text.
-    public init(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], text: String) {
+    /// An element with text. An attribute whose value is nil is left out.
+    public init(_ name: String, _ attributes: KeyValuePairs<String, String?> = [:], text: String) {
         self.name = name
-        self.attributes = attributes.map { ($0.key, $0.value) }
+        self.attributes = attributes.compactMap { key, value in value.map { (key, $0) } }
         children = []
         self.text = text
     }

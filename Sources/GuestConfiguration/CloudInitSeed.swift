@@ -22,14 +22,15 @@ public struct CloudInitSeed: Equatable, Sendable {
     /// - Parameters:
     ///   - identity: who the guest is.
     ///   - network: its NICs.
+    ///   - machine: how it was placed.
     ///   - environment: `NAME=value` entries, as in the OCI spec's `process.env`; the guest finds them in
     ///     `/etc/slipway/environment`. They are not in the meta-data, which every user of the guest may read.
     ///   - command: `process.args`; the guest finds them in `/etc/slipway/command` and in the meta-data.
     ///   - overrides: the files of the pod's seed directory.
     /// - Throws: ``GuestConfigurationError/nul(field:)``, ``GuestConfigurationError/environment(index:)``.
     public init(
-        identity: GuestIdentity, network: GuestNetwork, environment: [String] = [], command: [String] = [],
-        overrides: [File: [UInt8]] = [:]
+        identity: GuestIdentity, network: GuestNetwork, machine: GuestMachine? = nil, environment: [String] = [],
+        command: [String] = [], overrides: [File: [UInt8]] = [:]
     ) throws(GuestConfigurationError) {
         for (field, text) in [
             ("hostname", identity.hostname), ("instanceID", identity.instanceID),
@@ -42,6 +43,7 @@ public struct CloudInitSeed: Equatable, Sendable {
         ]
         let vendorData = try VendorData(environment: environment, command: command)
         if !command.isEmpty { slipway.append(("command", .strings(command))) }
+        if let machine { slipway.append(("machine", machine.json)) }
         let metaData = JSONText.object([
             ("instance-id", .string(identity.instanceID)),
             ("local-hostname", .string(identity.hostname)),

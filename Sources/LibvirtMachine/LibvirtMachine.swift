@@ -3,7 +3,9 @@ import FoundationEssentials
 import Glibc
 import Libvirt
 import LinuxSystem
+import MachinePlanning
 import Sandbox
+import StateDirectory
 import Synchronization
 
 /// A machine that libvirt started. QEMU is a child of this process (a child subreaper, prctl(2)), so that its end is
@@ -27,13 +29,19 @@ final class LibvirtMachine: Machine {
         var forgetters: [CheckedContinuation<Void, Never>] = []
     }
 
+    /// Where it runs and how large it is, at this moment.
+    private let plan: Mutex<MachinePlan>
+    private let resize: MachineResize
     private let state = Mutex(State())
     private let stopped: FileDescriptor
     private let subscription: Mutex<Subscription?> = Mutex(nil)
 
     init(
-        process: LinuxSystem.Process, serial: FileDescriptor, domain: Domain, cgroup: Cgroup, logFile: String
+        process: LinuxSystem.Process, serial: FileDescriptor, domain: Domain, cgroup: Cgroup, logFile: String,
+        plan: MachinePlan, directory: StateDirectory, root: String, overhead: UInt64
     ) throws {
+        self.plan = Mutex(plan)
+        resize = MachineResize(domain: domain, cgroup: cgroup, owner: directory, root: root, overhead: overhead)
         self.process = process
         self.serial = serial
         self.domain = domain
@@ -157,15 +165,10 @@ final class LibvirtMachine: Machine {
     }
 
     func update(_ resources: CgroupResources) async throws {
-        // RAM and vCPUs are the machine's for its life; what is left to change are the cgroup's shares and quota.
-        var changes = CgroupResources()
-        changes.cpuShares = resources.cpuShares
-        changes.cpuQuota = resources.cpuQuota
-        changes.cpuPeriod = resources.cpuPeriod
-        changes.cpus = resources.cpus
-        changes.mems = resources.mems
-        changes.pidsLimit = resources.pidsLimit
-        try cgroup.apply(changes)
+        try await LinuxSystem.Thread.run("update") { [self] in
+            // One after another: the lock is held for as long as libvirt and the guest take.
+            try plan.withLock { $0 = try resize.apply(resources, to: $0) }
+        }
     }
 
     func execute(_ command: GuestCommand) async throws -> GuestCommand.Result {

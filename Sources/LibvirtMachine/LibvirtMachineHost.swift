@@ -7,6 +7,8 @@ import DomainXML
 import FoundationEssentials
 import Glibc
 import GuestConfiguration
+import HostTopology
+import InterruptAffinity
 import Libvirt
 import LinuxSystem
 import MachinePlanning
@@ -144,19 +146,27 @@ public actor LibvirtMachineHost: MachineHost {
             var network = try MachineNetwork(resolvConf: resolvConf, directory: directory)
             timeline.stamp("network planned")
 
-            let plan = try MachinePlan(
-                MachineRequest(
-                    identity: identity(request, annotations),
-                    cpuQuota: spec.linux?.resources?.cpu?.quota, cpuPeriod: spec.linux?.resources?.cpu?.period,
-                    memoryLimit: spec.linux?.resources?.memory?.limit.flatMap { $0 > 0 ? UInt64($0) : nil },
-                    boot: image.request, links: network.links, annotations: machineAnnotations,
-                    accelerator: accelerator, defaultVCPUs: configuration.defaultVCPUs,
-                    defaultMemory: configuration.defaultMemory, user: user.id, group: group))
-            try write(plan)
+            let podCgroup = try containerCgroup(spec).parent
+            let resources = try PodResources(spec, hugePageVolumes: volumes.hugePages, podCgroup: podCgroup)
+            let machineRequest = MachineRequest(
+                identity: identity(request, annotations),
+                cpuQuota: spec.linux?.resources?.cpu?.quota, cpuPeriod: spec.linux?.resources?.cpu?.period,
+                cpuShares: spec.linux?.resources?.cpu?.shares, cpus: resources.cpus, mems: resources.mems,
+                memoryLimit: spec.linux?.resources?.memory?.limit.flatMap { $0 > 0 ? UInt64($0) : nil },
+                hugePages: resources.hugePages, devices: resources.devices,
+                profile: configuration.profile == .standard ? .standard : .highPerformance,
+                boot: image.request, links: network.links, annotations: machineAnnotations,
+                accelerator: accelerator, defaultVCPUs: configuration.defaultVCPUs,
+                defaultMemory: configuration.defaultMemory, user: user.id, group: group)
+            let claims = ClaimedPlan(owner: directory, root: root)
+            undo.add { [log] in claims.undo(log: log) }
+            let plan = try await Thread.run("plan") { try claims.take(machineRequest) }
+            traces.claims = claims
+            try directory.write(plan)
             let media = try image.open(plan, in: tree)
             timeline.stamp("planned")
 
-            let cgroup = try makeCgroup(spec, &undo)
+            let cgroup = try makeCgroup(spec, plan, &undo)
             traces.cgroup = cgroup
             undo.add { try? NetworkBinding().unbindAll() }
             try network.apply(owner: user.id, hostName: plan.identity.podName)
@@ -193,11 +203,15 @@ public actor LibvirtMachineHost: MachineHost {
             let process = try qemu(plan)
             // Lowering needs CAP_SYS_RESOURCE; without it the score stays what this process has.
             try? File.put("\(spec.process?.oomScoreAdj ?? 0)", into: "/proc/\(process.pid)/oom_score_adj")
-            record.machine?.process = try SandboxRecord.ProcessIdentity(pid: process.pid)
+            let processIdentity = try SandboxRecord.ProcessIdentity(pid: process.pid)
+            record.machine?.process = processIdentity
             try record.write(to: directory)
+            // QEMU has taken its pages before it answered libvirt.
+            try claims.hold(plan, by: processIdentity, log: log)
             let machine = try LibvirtMachine(
                 process: process, serial: try UnixSocket.connect(directory.serial), domain: domain, cgroup: cgroup,
-                logFile: "\(directory.libvirt)/log/qemu/\(plan.name).log")
+                logFile: "\(directory.libvirt)/log/qemu/\(plan.name).log", plan: plan, directory: directory,
+                root: root, overhead: configuration.overhead)
             traces.machine = machine
             machines[request.id] = traces
             timeline.stamp("machine ready")
@@ -221,21 +235,28 @@ public actor LibvirtMachineHost: MachineHost {
             containerName: annotations.containerName ?? request.id)
     }
 
-    private func write(_ plan: MachinePlan) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try File.replace(directory.plan, with: Array(try encoder.encode(plan)))
-    }
-
-    private func makeCgroup(_ spec: Spec, _ undo: inout Undo) throws -> Cgroup {
+    private func containerCgroup(_ spec: Spec) throws -> Cgroup {
         guard let hierarchy else { throw SandboxError(.internalError, "the sandbox was not prepared") }
         guard let path = spec.linux?.cgroupsPath, !path.isEmpty else {
             throw SandboxError(.invalidArgument, "config.json: linux.cgroupsPath: is missing")
         }
-        let group = hierarchy.group(at: try CgroupPath(path))
+        return hierarchy.group(at: try CgroupPath(path))
+    }
+
+    private func makeCgroup(_ spec: Spec, _ plan: MachinePlan, _ undo: inout Undo) throws -> Cgroup {
+        let group = try containerCgroup(spec)
         try group.create()
         undo.add { try? group.remove() }
         var limits = spec.linux?.resources.map(CgroupResources.init) ?? CgroupResources()
+        if !plan.placement.realtime.value.isEmpty {
+            limits.cpuQuota = -1
+            if try group.parent?.liftCPUQuota() == true { log("the pod's CPU quota is lifted: realtime") }
+        }
+        // With RAM on huge pages limits.memory is QEMU's alone.
+        if case .huge = plan.placement.pages.value {
+            try group.apply(limits)
+            return group
+        }
         // limits.memory is the guest's RAM. What QEMU needs beyond it is the RuntimeClass's overhead, which the kubelet
         // adds to the pod's cgroup but not to the container's.
         let overhead = Int64(clamping: configuration.overhead)
@@ -297,6 +318,7 @@ public actor LibvirtMachineHost: MachineHost {
             record.cgroups.removeAll { path in (try? CgroupPath(path)) == cgroup.path }
         }
         traces.rootfs?.unmount()
+        attempt("give back CPUs and pages") { try traces.claims?.giveBack(log: log) }
         traces.user.release(owner: directory)
         for path in [directory.seed, directory.plan, directory.domain, directory.serial] {
             attempt("remove") { try File.remove(path) }
@@ -328,4 +350,5 @@ struct MachineTraces {
     var cgroup: Cgroup?
     var network: MachineNetwork?
     var machine: LibvirtMachine?
+    var claims: ClaimedPlan?
 }

@@ -1,5 +1,6 @@
 import Glibc
 import GuestConfiguration
+import HostTopology
 import LinuxSystem
 import MachinePlanning
 import OCIRuntimeSpec
@@ -19,8 +20,21 @@ enum Seed {
             hostname: plan.identity.podName, instanceID: plan.uuid.value, namespace: plan.identity.podNamespace,
             name: plan.identity.podName)
         let seed = try CloudInitSeed(
-            identity: identity, network: network.guestNetwork, environment: spec.process?.env ?? [],
+            identity: identity, network: network.guestNetwork, machine: plan.guestMachine,
+            environment: spec.process?.env ?? [],
             command: spec.process?.args ?? [], overrides: files ?? [:])
         try seed.writeImage(to: path)
+    }
+}
+
+extension MachinePlan {
+    /// What the guest is told of its placement.
+    var guestMachine: GuestMachine {
+        let isPinned = if case .pinned = placement.processors.value { true } else { false }
+        let pageSize: UInt64 = if case .huge(let size) = placement.pages.value { size } else { 4096 }
+        return GuestMachine(
+            vcpus: vcpus.value, threadsPerCore: placement.topology.value.threads, isPinned: isPinned,
+            realtime: "\(placement.realtime.value)", pageSize: pageSize,
+            cells: placement.cells.map { GuestMachine.Cell(vcpus: "\($0.vcpus)", memory: $0.memory) })
     }
 }

@@ -1,3 +1,4 @@
+import LinuxSystem
 import OCIRuntimeSpec
 import Sandbox
 
@@ -13,30 +14,28 @@ struct Volumes {
         "/var/run/secrets/kubernetes.io/serviceaccount", "/run/secrets/kubernetes.io/serviceaccount",
     ]
 
+    /// statfs(2): HUGETLBFS_MAGIC.
+    private static let hugetlbfs: Int64 = 0x9584_58f6
+
     /// The host's directory of the cloud-init seed, if the pod has one.
     let seed: String?
     /// The host's file of the pod's resolv.conf, if there is one.
     let resolvConf: String?
+    /// Page sizes of HugePages volumes. The guest's RAM takes the pages; the volume itself has nothing to show to it.
+    let hugePages: [UInt64]
 
     /// - Throws: ``SandboxError`` for anything that the guest would not get.
     init(_ spec: Spec) throws {
-        if let device = spec.linux?.devices?.first {
-            throw SandboxError(
-                .invalidArgument,
-                "devices: \(device.path): block volumes and devices of plugins cannot be given to a machine; leave "
-                    + "volumeDevices and the device's resource out of the pod")
-        }
-        if let pages = spec.linux?.resources?.hugepageLimits?.first(where: { $0.limit > 0 }) {
-            throw SandboxError(
-                .invalidArgument,
-                "limits.hugepages: \(pages.limit) bytes of \(pages.pageSize) pages: a machine's RAM cannot be on huge "
-                    + "pages; use limits.memory")
-        }
         let mounts = spec.mounts ?? []
         var seed: String?
+        var hugePages: [UInt64] = []
         for mount in mounts {
             let isBind = mount.type == "bind" || (mount.options ?? []).contains { $0 == "bind" || $0 == "rbind" }
             guard isBind, !Self.everyContainers.contains(mount.destination) else { continue }
+            if let source = mount.source, let found = try? File.fileSystem(source), found.type == Self.hugetlbfs {
+                hugePages.append(found.blockSize)
+                continue
+            }
             guard mount.destination == Self.seedDestination else {
                 throw SandboxError(
                     .invalidArgument,
@@ -46,6 +45,7 @@ struct Volumes {
             seed = mount.source
         }
         self.seed = seed
+        self.hugePages = hugePages
         resolvConf = mounts.first { $0.destination == "/etc/resolv.conf" }?.source
     }
 }

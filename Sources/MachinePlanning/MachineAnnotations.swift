@@ -6,6 +6,12 @@
 /// | `slipway.dev/disk-size` | bytes, or with Ki, Mi, Gi, Ti | virtual size of the root disk, not below the image's |
 /// | `slipway.dev/kernel-arguments` | text | command line of a directly booted kernel, instead of `/boot/cmdline` |
 /// | `slipway.dev/cloud-init` | `nocloud`, `none` | whether the guest gets a cloud-init seed; `nocloud` unless said |
+/// | `slipway.dev/emulator-threads` | `share`, `isolate` | whether QEMU's own threads run on the vCPUs' CPUs, or one of the pod's exclusive CPUs is theirs |
+/// | `slipway.dev/numa-policy` | `strict`, `preferred` | whether RAM and devices must be on the nodes of the CPUs; `strict` for huge pages, else `preferred` |
+/// | `slipway.dev/realtime` | `true`, `false` | vCPU threads with the FIFO scheduler, locked memory, no CPU quota, no interrupts |
+/// | `slipway.dev/lock-memory` | `true`, `false` | whether all of QEMU's memory is locked |
+/// | `slipway.dev/max-cpus` | number | up to how many vCPUs a resize may add to the running machine |
+/// | `slipway.dev/max-memory` | bytes, or with Ki, Mi, Gi, Ti | up to how much RAM a resize may add to the running machine |
 public struct MachineAnnotations: Codable, Equatable, Sendable {
     /// The prefix of all of them.
     public static let prefix = "slipway.dev/"
@@ -18,6 +24,22 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
         case none
     }
 
+    /// Where QEMU's own threads run.
+    public enum EmulatorThreads: String, Codable, Sendable, CaseIterable {
+        /// On the CPUs of the vCPUs.
+        case share
+        /// On one of the pod's exclusive CPUs, which then has no vCPU.
+        case isolate
+    }
+
+    /// How RAM and devices are tied to the nodes of the CPUs.
+    public enum NUMAPolicy: String, Codable, Sendable, CaseIterable {
+        /// They are there, or the machine is refused.
+        case strict
+        /// They are there as far as possible.
+        case preferred
+    }
+
     /// The root disk's path in the image.
     public var disk: String?
     /// The root disk's virtual size in bytes.
@@ -27,11 +49,27 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
     /// The seed.
     public var cloudInit = CloudInit.nocloud
 
+    /// QEMU's own threads.
+    public var emulatorThreads = EmulatorThreads.share
+    /// The tie; nil: as the kind of memory suggests.
+    public var numaPolicy: NUMAPolicy?
+    /// FIFO vCPU threads.
+    public var realtime = false
+    /// Locked memory.
+    public var lockMemory = false
+    /// Most vCPUs that the machine may grow to.
+    public var maxCPUs: Int?
+    /// Most bytes of RAM that the machine may grow to.
+    public var maxMemory: UInt64?
+
     /// No annotation given.
     public init() {}
 
     /// The names without their prefix.
-    public static let names = ["cloud-init", "disk", "disk-size", "kernel-arguments"]
+    public static let names = [
+        "cloud-init", "disk", "disk-size", "emulator-threads", "kernel-arguments", "lock-memory", "max-cpus",
+        "max-memory", "numa-policy", "realtime",
+    ]
 
     /// Picks the annotations under the prefix out of all of a pod's.
     ///
@@ -50,73 +88,60 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
                     field: key, problem: "is not allowed to pods of this namespace by this node's Slipway configuration"
                 )
             }
-            switch name {
-            case "disk":
-                guard value.hasPrefix("/"), !value.utf8.contains(0) else {
-                    throw PlanRefusal(field: key, problem: "is \"\(value)\"; an absolute path in the image is accepted")
-                }
-                disk = value
-            case "disk-size":
-                guard let size = ByteCount.parse(value), size > 0, size <= 1 << 50 else {
-                    throw PlanRefusal(
-                        field: key, problem: "is \"\(value)\"; a size such as 20Gi, up to 1Pi, is accepted")
-                }
-                diskSize = (size + 511) / 512 * 512
-            case "kernel-arguments":
-                guard value.utf8.count <= 2047, value.utf8.allSatisfy({ $0 >= 32 && $0 < 127 }) else {
-                    throw PlanRefusal(field: key, problem: "up to 2047 printable ASCII characters are accepted")
-                }
-                kernelArguments = value
-            default:
-                guard let word = CloudInit(rawValue: value) else {
-                    let words = CloudInit.allCases.map(\.rawValue).joined(separator: " or ")
-                    throw PlanRefusal(field: key, problem: "is \"\(value)\"; \(words) is accepted")
-                }
-                cloudInit = word
+            try set(name, key: key, to: value)
+        }
+    }
+
+    private mutating func set(_ name: String, key: String, to value: String) throws(PlanRefusal) {
+        switch name {
+        case "disk":
+            guard value.hasPrefix("/"), !value.utf8.contains(0) else {
+                throw PlanRefusal(field: key, problem: "is \"\(value)\"; an absolute path in the image is accepted")
             }
+            disk = value
+        case "disk-size":
+            diskSize = (try Self.size(value, key, "20Gi") + 511) / 512 * 512
+        case "kernel-arguments":
+            guard value.utf8.count <= 2047, value.utf8.allSatisfy({ $0 >= 32 && $0 < 127 }) else {
+                throw PlanRefusal(field: key, problem: "up to 2047 printable ASCII characters are accepted")
+            }
+            kernelArguments = value
+        case "emulator-threads": emulatorThreads = try Self.word(value, key)
+        case "numa-policy": numaPolicy = try Self.word(value, key)
+        case "realtime": realtime = try Self.flag(value, key)
+        case "lock-memory": lockMemory = try Self.flag(value, key)
+        case "max-cpus":
+            guard let number = Int(value), (1...MachinePlan.maximumVCPUs).contains(number) else {
+                throw PlanRefusal(
+                    field: key, problem: "is \"\(value)\"; a number from 1 to \(MachinePlan.maximumVCPUs) is accepted")
+            }
+            maxCPUs = number
+        case "max-memory": maxMemory = try Self.size(value, key, "8Gi")
+        default: cloudInit = try Self.word(value, key)
         }
     }
-}
 
-/// A machine that will not be started: the field of the pod, and what is wrong with it, what there is, what would help.
-public struct PlanRefusal: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The pod's field: an annotation, `limits.memory`, a path in the image.
-    public let field: String
-    /// The sentence's rest.
-    public let problem: String
-
-    /// A refusal.
-    public init(field: String, problem: String) {
-        self.field = field
-        self.problem = problem
+    private static func word<Word: RawRepresentable & CaseIterable>(
+        _ value: String, _ key: String
+    ) throws(PlanRefusal) -> Word where Word.RawValue == String {
+        guard let word = Word(rawValue: value) else {
+            let words = Word.allCases.map(\.rawValue).joined(separator: " or ")
+            throw PlanRefusal(field: key, problem: "is \"\(value)\"; \(words) is accepted")
+        }
+        return word
     }
 
-    /// `FIELD: PROBLEM`.
-    public var description: String { "\(field): \(problem)" }
-}
-
-/// Numbers of bytes as people write and read them.
-public enum ByteCount {
-    private static let units: [(suffix: String, shift: UInt64)] = [
-        ("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50),
-    ]
-
-    /// Parses `1024`, `20Gi` and the like; nil for anything else, overflow included.
-    public static func parse(_ text: String) -> UInt64? {
-        guard text.utf8.first != UInt8(ascii: "+") else { return nil }
-        for unit in units where text.hasSuffix(unit.suffix) {
-            guard let number = UInt64(text.dropLast(2)) else { return nil }
-            let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << unit.shift)
-            return overflow ? nil : bytes
+    private static func flag(_ value: String, _ key: String) throws(PlanRefusal) -> Bool {
+        guard value == "true" || value == "false" else {
+            throw PlanRefusal(field: key, problem: "is \"\(value)\"; true or false is accepted")
         }
-        return UInt64(text)
+        return value == "true"
     }
 
-    /// The largest unit that divides the number evenly: `512 MiB`.
-    public static func text(_ bytes: UInt64) -> String {
-        for unit in units.reversed() where bytes != 0 && bytes.isMultiple(of: 1 << unit.shift) {
-            return "\(bytes >> unit.shift) \(unit.suffix)B"
+    private static func size(_ value: String, _ key: String, _ example: String) throws(PlanRefusal) -> UInt64 {
+        guard let size = ByteCount.parse(value), size > 0, size <= 1 << 50 else {
+            throw PlanRefusal(field: key, problem: "is \"\(value)\"; a size such as \(example), up to 1Pi, is accepted")
         }
-        return "\(bytes) B"
+        return size
     }
 }

@@ -16,7 +16,7 @@ public struct Decision<Value: Codable & Equatable & Sendable>: Codable, Equatabl
 /// is shown by the CLI.
 public struct MachinePlan: Codable, Equatable, Sendable {
     /// The plan's layout.
-    public var version = 1
+    public var version = 2
     /// Who asked.
     public var identity: MachineIdentity
     /// libvirt's name of the domain.
@@ -27,14 +27,22 @@ public struct MachinePlan: Codable, Equatable, Sendable {
     public var accelerator: Decision<Accelerator>
     /// Number of vCPUs.
     public var vcpus: Decision<Int>
+    /// Most vCPUs that a resize may bring it to; never below ``vcpus``.
+    public var vcpusLimit: Decision<Int>
     /// Guest RAM in bytes.
     public var memory: Decision<UInt64>
+    /// Most bytes of RAM that a resize may bring it to; never below ``memory``.
+    public var memoryLimit: Decision<UInt64>
+    /// Where its threads run and where its RAM lies.
+    public var placement: Placement
     /// What it boots.
     public var boot: Decision<Boot>
     /// The disks, in the order of their names vda, vdb, …
     public var disks: [Disk]
     /// The NICs, in the order of their PCI addresses.
     public var nics: [NIC]
+    /// The host's PCI functions that are the guest's, in the order of their PCI addresses in the guest.
+    public var devices: [PassedDevice]
     /// Whether a cloud-init seed is made.
     public var cloudInit: MachineAnnotations.CloudInit
     /// QEMU's user id.
@@ -83,6 +91,22 @@ public struct MachinePlan: Codable, Equatable, Sendable {
         public var mtu: UInt32
         /// The PCI bus behind the NIC's own root port.
         public var bus: UInt8
+        /// Why it sits there.
+        public var reason: String
+    }
+
+    /// A PCI function of the host that is the guest's.
+    public struct PassedDevice: Codable, Equatable, Sendable {
+        /// Its address on the host, `0000:3b:02.1`.
+        public var address: String
+        /// The host's node that it is attached to.
+        public var node: Int?
+        /// The guest's cell whose bus it is on; nil: the machine's first bus.
+        public var cell: Int?
+        /// The PCI bus behind the function's own root port.
+        public var bus: UInt8
+        /// The expander bus of its cell, which the root port is on; nil: the root port is on the machine's first bus.
+        public var expander: UInt8?
         /// Why it sits there.
         public var reason: String
     }

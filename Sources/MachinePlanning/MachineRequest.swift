@@ -1,3 +1,5 @@
+public import HostTopology
+
 /// What was asked for: the pod's spec, its image and its network, as values, and what the node adds.
 public struct MachineRequest: Codable, Equatable, Sendable {
     /// Who asks.
@@ -6,8 +8,20 @@ public struct MachineRequest: Codable, Equatable, Sendable {
     public var cpuQuota: Int64?
     /// `linux.resources.cpu.period` in microseconds.
     public var cpuPeriod: UInt64?
+    /// `linux.resources.cpu.shares`; nil: not said. A kubelet's container has 1024 for each CPU that it requests.
+    public var cpuShares: UInt64?
+    /// `linux.resources.cpu.cpus`; empty: every CPU of the node.
+    public var cpus: CPUSet
+    /// `linux.resources.cpu.mems`; empty: every memory node.
+    public var mems: CPUSet
     /// `linux.resources.memory.limit` in bytes; nil: no limit.
     public var memoryLimit: UInt64?
+    /// Huge pages as the pod's limits, volumes and cgroup name them.
+    public var hugePages: HugePageSources
+    /// PCI functions that a device plugin has given to the container, by address.
+    public var devices: [String]
+    /// What the runtime handler promises.
+    public var profile: MachineProfile
     /// What is booted.
     public var boot: BootRequest
     /// The links of the pod's network namespace in the order of the guest's NICs.
@@ -27,7 +41,9 @@ public struct MachineRequest: Codable, Equatable, Sendable {
 
     /// A request.
     public init(
-        identity: MachineIdentity, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, memoryLimit: UInt64? = nil,
+        identity: MachineIdentity, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, cpuShares: UInt64? = nil,
+        cpus: CPUSet = [], mems: CPUSet = [], memoryLimit: UInt64? = nil,
+        hugePages: HugePageSources = HugePageSources(), devices: [String] = [], profile: MachineProfile = .standard,
         boot: BootRequest, links: [RequestedLink] = [], annotations: MachineAnnotations = MachineAnnotations(),
         accelerator: Decision<Accelerator>, defaultVCPUs: Int = 1, defaultMemory: UInt64 = 512 << 20, user: UInt32,
         group: UInt32
@@ -35,7 +51,13 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         self.identity = identity
         self.cpuQuota = cpuQuota
         self.cpuPeriod = cpuPeriod
+        self.cpuShares = cpuShares
+        self.cpus = cpus
+        self.mems = mems
         self.memoryLimit = memoryLimit
+        self.hugePages = hugePages
+        self.devices = devices
+        self.profile = profile
         self.boot = boot
         self.links = links
         self.annotations = annotations
@@ -45,6 +67,14 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         self.user = user
         self.group = group
     }
+}
+
+/// What a runtime handler promises of its machines.
+public enum MachineProfile: String, Codable, Sendable, CaseIterable {
+    /// Whatever the pod's resource lines give.
+    case standard
+    /// CPUs of the pod's own and huge pages, or the pod is refused (Anuket's high-performance profile).
+    case highPerformance = "high-performance"
 }
 
 /// A machine's names.

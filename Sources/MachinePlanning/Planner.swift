@@ -1,3 +1,5 @@
+public import HostTopology
+
 extension MachinePlan {
     /// Smallest guest RAM that is started: below it neither a BIOS nor a kernel gets far.
     public static let minimumMemory: UInt64 = 64 << 20
@@ -8,14 +10,33 @@ extension MachinePlan {
 
     /// Decides everything about a machine. Pure: the same request gives the same plan.
     ///
+    /// - Parameters:
+    ///   - host: the node.
+    ///   - others: what the node's other pods hold: their CPUs, and those of their huge pages that `host` still counts as
+    ///     free.
     /// - Throws: ``PlanRefusal``.
-    public init(_ request: MachineRequest) throws(PlanRefusal) {
+    public init(
+        _ request: MachineRequest, on host: HostTopology, beside others: [Holding] = []
+    ) throws(PlanRefusal) {
         identity = request.identity
         name = "slipway-\(request.identity.container.prefix(12))"
         uuid = Self.uuid(request.identity)
         accelerator = request.accelerator
-        vcpus = try Self.vcpus(request)
-        memory = try Self.memory(request)
+        let pages = try HugePageRequest(request.hugePages)
+        let asked = try Self.vcpus(request)
+        let ordinary = try pages == nil ? Self.memory(request) : Decision(0, "")
+        placement = try Placement(
+            request, vcpus: asked.value, memory: ordinary.value, pages: pages, on: host, beside: others)
+        vcpus = asked
+        if case .pinned(let cpus) = placement.processors.value {
+            vcpus = Decision(
+                cpus.count, "one for each of the pod's CPUs" + (cpus.count < request.cpus.count ? " but one" : ""))
+        }
+        vcpusLimit = Decision(
+            request.annotations.maxCPUs ?? vcpus.value,
+            request.annotations.maxCPUs == nil ? "no more are asked for" : MachineAnnotations.prefix + "max-cpus")
+        memory = try pages.map { pages throws(PlanRefusal) in try Self.memory(pages, request, on: host) } ?? ordinary
+        memoryLimit = try Self.memoryLimit(request, pages, memory.value)
         cloudInit = request.annotations.cloudInit
         user = request.user
         group = request.group
@@ -47,7 +68,8 @@ extension MachinePlan {
             throw PlanRefusal(
                 field: "network",
                 problem:
-                    "\(request.links.count) links in the pod's network namespace; up to \(Self.maximumNICs) are accepted"
+                    "\(request.links.count) links in the pod's network namespace; up to \(Self.maximumNICs) are "
+                    + "accepted"
             )
         }
         nics = request.links.enumerated().map { index, link in
@@ -55,6 +77,9 @@ extension MachinePlan {
                 link: link.name, tap: link.tap, mac: link.mac, mtu: link.mtu, bus: UInt8(index + 1),
                 reason: index == 0 ? "the pod's first link" : "link \(index + 1) of the pod, in their order")
         }
+        devices = []
+        try pass(request, on: host)
+        try checkOverhead(request)
     }
 
     private static func vcpus(_ request: MachineRequest) throws(PlanRefusal) -> Decision<Int> {
@@ -82,6 +107,37 @@ extension MachinePlan {
         // QEMU takes RAM in whole MiB without rounding it up, which would go over the pod's limit.
         let rounded = (limit >> 20) << 20
         return Decision(rounded, "limits.memory" + (rounded == limit ? "" : ", rounded down to whole MiB"))
+    }
+
+    private static func memory(
+        _ pages: HugePageRequest, _ request: MachineRequest, on host: HostTopology
+    ) throws(PlanRefusal) -> Decision<UInt64> {
+        guard pages.bytes >= minimumMemory else {
+            throw PlanRefusal(
+                field: pages.field,
+                problem:
+                    "is \(ByteCount.text(pages.bytes)); at least \(ByteCount.text(minimumMemory)) are needed by a guest"
+            )
+        }
+        return Decision(pages.bytes, pages.reason)
+    }
+
+    private static func memoryLimit(
+        _ request: MachineRequest, _ pages: HugePageRequest?, _ memory: UInt64
+    ) throws(PlanRefusal) -> Decision<UInt64> {
+        let key = MachineAnnotations.prefix + "max-memory"
+        guard let limit = request.annotations.maxMemory else { return Decision(memory, "no more is asked for") }
+        guard pages == nil else {
+            throw PlanRefusal(
+                field: key, problem: "the RAM is of huge pages, of which a running pod cannot get more; leave it out")
+        }
+        // virtio-mem adds and removes blocks of 2 MiB.
+        let rounded = memory + (limit > memory ? ((limit - memory) >> 21) << 21 : 0)
+        guard limit >= memory else {
+            throw PlanRefusal(
+                field: key, problem: "is \(ByteCount.text(limit)); the machine starts with \(ByteCount.text(memory))")
+        }
+        return Decision(rounded, key)
     }
 
     private static func rootDisk(_ source: DiskSource, _ annotations: MachineAnnotations) throws(PlanRefusal) -> Disk {

@@ -49,10 +49,12 @@ import Testing
     @Test(arguments: [
         (
             #"{"acelerator": "kvm"}"#,
-            "/f: acelerator: is not known; known here: accelerator, annotations, cache, defaults, overhead, users"
+            "/f: acelerator: is not known; known here: accelerator, annotations, base, cache, defaults, overhead, "
+                + "profile, users"
         ),
         (#"{"defaults": {"cpus": 1}}"#, "/f: defaults.cpus: is not known; known here: memory, vcpus"),
         (#"{"users": {"first": 1, "last": 2}}"#, "/f: users.last: is not known; known here: count, first"),
+        (#"{"profile": "hp"}"#, #"/f: profile: is "hp"; one of standard, high-performance is accepted"#),
         (#"{"accelerator": "hvf"}"#, #"/f: accelerator: is "hvf"; one of auto, kvm, tcg is accepted"#),
         (
             #"{"users": {"first": 0, "count": 1}}"#,
@@ -97,6 +99,24 @@ import Testing
         #expect { try parse(json) } throws: {
             "\($0)" == "/f: is no valid JSON, or has a number that does not fit its key"
         }
+    }
+
+    @Test func aFileStandsOnItsBase() throws {
+        let directory = try TemporaryDirectory()
+        let base = try directory.write("config.json", #"{"cache": "/x", "overhead": 7, "accelerator": "tcg"}"#)
+        let path = try directory.write(
+            "hp.json", #"{"base": "\#(base)", "profile": "high-performance", "overhead": 8}"#)
+        let configuration = try Configuration.load(path)
+        #expect(configuration.profile == .highPerformance && configuration.overhead == 8)
+        #expect(configuration.cache == "/x" && configuration.accelerator == .tcg)
+        let deep = try directory.write("deep.json", #"{"base": "\#(path)"}"#)
+        #expect {
+            try Configuration.load(deep)
+        } throws: {
+            "\($0)" == "\(path): base: is \"\(base)\"; a base has none of its own"
+        }
+        let wrong = try directory.write("wrong.json", #"{"base": "\#(directory("none"))"}"#)
+        #expect(throws: ConfigurationError.self) { try Configuration.load(wrong) }
     }
 
     @Test func files() throws {

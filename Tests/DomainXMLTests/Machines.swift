@@ -1,4 +1,5 @@
 import DomainXML
+import HostTopology
 import MachinePlanning
 
 extension MachinePlan {
@@ -19,11 +20,11 @@ extension MachinePlan {
         let tcg = Decision(Accelerator.tcg, "the node has no /dev/kvm")
         let kvm = Decision(Accelerator.kvm, "proven on this node")
 
-        func plan(_ change: (inout MachineRequest) -> Void) throws -> MachinePlan {
+        func plan(on host: HostTopology = .plain, _ change: (inout MachineRequest) -> Void) throws -> MachinePlan {
             var request = MachineRequest(
                 identity: identity, boot: qcow2, accelerator: tcg, user: 250_000, group: 250_000)
             change(&request)
-            return try MachinePlan(request)
+            return try MachinePlan(request, on: host)
         }
         var plain = MachineAnnotations()
         plain.cloudInit = .none
@@ -41,8 +42,67 @@ extension MachinePlan {
             ),
             ("kernel-no-seed.xml", try plan { ($0.boot, $0.annotations) = (kernel, plain) }),
             ("ten-links.xml", try plan { $0.links = (0..<10).map(link) }),
+            (
+                "two-cells-huge-pages-function.xml",
+                try plan(on: .twoNodes) {
+                    $0.accelerator = kvm
+                    ($0.cpus, $0.cpuShares, $0.links) = ([1, 2, 3], 3072, [link(0)])
+                    $0.hugePages.limits = [1 << 30: 3 << 30]
+                    $0.devices = ["0000:3b:02.1", "0000:3b:02.3"]
+                }
+            ),
+            (
+                "realtime-isolated.xml",
+                try plan(on: .twoNodes) {
+                    $0.accelerator = kvm
+                    ($0.cpus, $0.cpuShares) = ([2, 3], 2048)
+                    $0.hugePages.limits = [2 << 20: 1 << 30]
+                    ($0.annotations.realtime, $0.annotations.emulatorThreads) = (true, .isolate)
+                }
+            ),
+            (
+                "floating-on-a-node.xml",
+                try plan(on: .twoNodes) {
+                    $0.hugePages.limits = [2 << 20: 1 << 30]
+                }
+            ),
+            (
+                "growing.xml",
+                try plan {
+                    ($0.cpuQuota, $0.cpuPeriod) = (200_000, 100_000)
+                    ($0.annotations.maxCPUs, $0.annotations.maxMemory) = (4, 2 << 30)
+                }
+            ),
         ]
     }
+}
+
+extension HostTopology {
+    /// A node of one memory node with four CPUs.
+    static let plain = HostTopology(
+        nodes: [HostNode(id: 0, cpus: [0, 1, 2, 3], memory: 32 << 30, distances: [0: 10])],
+        cpus: (0..<4).map { HostCPU(id: $0, node: 0, socket: 0, core: $0, siblings: [$0], cache: [0, 1, 2, 3]) })
+}
+
+extension HostTopology {
+    /// Two nodes of two CPUs, with pages of both sizes, and two functions on the second.
+    static let twoNodes = HostTopology(
+        nodes: (0..<2).map { id in
+            HostNode(
+                id: id, cpus: id == 0 ? [0, 1] : [2, 3], memory: 16 << 30, distances: [id: 10, 1 - id: 21],
+                hugePages: [
+                    HugePagePool(size: 2 << 20, total: 2048, free: id == 0 ? 2048 : 1024),
+                    HugePagePool(size: 1 << 30, total: 8, free: 8),
+                ])
+        },
+        cpus: (0..<4).map { id in
+            HostCPU(id: id, node: id / 2, socket: id / 2, core: id, siblings: [id], cache: id < 2 ? [0, 1] : [2, 3])
+        },
+        devices: ["0000:3b:02.1", "0000:3b:02.3"].map { address in
+            HostDevice(
+                address: address, node: 1, classCode: 0x020000, vendor: 0x8086, device: 0x154c, driver: "vfio-pci",
+                iommuGroup: 40)
+        })
 }
 
 extension MachinePaths {

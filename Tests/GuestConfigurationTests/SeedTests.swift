@@ -33,7 +33,13 @@ let awkward = [
     @Test(arguments: CloudInitSeed.File.allCases)
     func golden(file: CloudInitSeed.File) throws {
         let seed = try CloudInitSeed(
-            identity: identity, network: network, environment: awkward, command: ["/bin/upf", "--name", "it's \"1\"\n"])
+            identity: identity, network: network,
+            machine: GuestMachine(
+                vcpus: 4, threadsPerCore: 2, isPinned: true, realtime: "2-3", pageSize: 1 << 30,
+                cells: [
+                    GuestMachine.Cell(vcpus: "0-1", memory: 2 << 30), GuestMachine.Cell(vcpus: "2-3", memory: 1 << 30),
+                ]),
+            environment: awkward, command: ["/bin/upf", "--name", "it's \"1\"\n"])
         let directory = #filePath.split(separator: "/").dropLast().joined(separator: "/")
         let path = "/\(directory)/Golden/\(file.rawValue)"
         if getenv("SLIPWAY_WRITE_GOLDEN") != nil {

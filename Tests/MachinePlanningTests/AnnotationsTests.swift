@@ -43,16 +43,25 @@ import Testing
         ),
         ("kernel-arguments", "a\nb", "up to 2047 printable ASCII characters are accepted"),
         ("kernel-arguments", "ä", "up to 2047 printable ASCII characters are accepted"),
+        ("emulator-threads", "isolated", "is \"isolated\"; share or isolate is accepted"),
+        ("numa-policy", "", "is \"\"; strict or preferred is accepted"),
+        ("realtime", "yes", "is \"yes\"; true or false is accepted"),
+        ("lock-memory", "1", "is \"1\"; true or false is accepted"),
+        ("max-cpus", "0", "is \"0\"; a number from 1 to 255 is accepted"),
+        ("max-cpus", "256", "is \"256\"; a number from 1 to 255 is accepted"),
+        ("max-memory", "lots", "is \"lots\"; a size such as 8Gi, up to 1Pi, is accepted"),
         ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud or none is accepted"),
         (
             "disksize", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
-                + "slipway.dev/kernel-arguments"
+                + "slipway.dev/emulator-threads, slipway.dev/kernel-arguments, slipway.dev/lock-memory, "
+                + "slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, slipway.dev/realtime"
         ),
         (
             "", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
-                + "slipway.dev/kernel-arguments"
+                + "slipway.dev/emulator-threads, slipway.dev/kernel-arguments, slipway.dev/lock-memory, "
+                + "slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, slipway.dev/realtime"
         ),
     ])
     func refused(name: String, value: String, problem: String) {

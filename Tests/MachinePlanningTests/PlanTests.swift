@@ -13,7 +13,7 @@ import Testing
             let request = MachineRequest.random(&random)
             let plan: MachinePlan
             do throws(PlanRefusal) {
-                plan = try MachinePlan(request)
+                plan = try MachinePlan(request, on: .plain)
             } catch {
                 #expect(!error.field.isEmpty && !error.problem.isEmpty, "seed \(seed)")
                 continue
@@ -26,7 +26,7 @@ import Testing
     }
 
     private func check(_ plan: MachinePlan, _ request: MachineRequest, _ comment: Comment) throws {
-        #expect(try MachinePlan(request) == plan, comment)
+        #expect(try MachinePlan(request, on: .plain) == plan, comment)
 
         #expect((1...MachinePlan.maximumVCPUs).contains(plan.vcpus.value), comment)
         if let quota = request.cpuQuota, quota > 0, let period = request.cpuPeriod, period > 0 {
@@ -76,7 +76,7 @@ import Testing
     func vcpusAreTheLimitRoundedUp(quota: Int64, period: UInt64, count: Int) throws {
         var request = MachineRequest.sample
         (request.cpuQuota, request.cpuPeriod) = (quota, period)
-        #expect(try MachinePlan(request).vcpus.value == count)
+        #expect(try MachinePlan(request, on: .plain).vcpus.value == count)
     }
 
     @Test(
@@ -85,7 +85,7 @@ import Testing
     func withoutACPULimitTheNodesDefaultHolds(quota: Int64?, period: UInt64?) throws {
         var request = MachineRequest.sample
         (request.cpuQuota, request.cpuPeriod, request.defaultVCPUs) = (quota, period, 3)
-        #expect(try MachinePlan(request).vcpus == Decision(3, "no CPU limit; the node's default"))
+        #expect(try MachinePlan(request, on: .plain).vcpus == Decision(3, "no CPU limit; the node's default"))
     }
 
     @Test func reasonsAreForPeople() throws {
@@ -96,7 +96,7 @@ import Testing
             RequestedLink(name: "eth0", tap: "t0", mac: "02:00:00:00:00:01", mtu: 1500),
             RequestedLink(name: "net1", tap: "t1", mac: "02:00:00:00:00:02", mtu: 9000),
         ]
-        let plan = try MachinePlan(request)
+        let plan = try MachinePlan(request, on: .plain)
         #expect(plan.vcpus == Decision(2, "limits.cpu, 150000 of 100000 µs, rounded up"))
         #expect(plan.memory == Decision(1 << 30, "limits.memory, rounded down to whole MiB"))
         #expect(plan.boot == Decision(.disk, "the image holds the disk /disk/vm.qcow2, qcow2"))
@@ -115,13 +115,13 @@ import Testing
     func aUUIDIsMadeWhereThePodHasNone(uid: String) throws {
         var request = MachineRequest.sample
         request.identity.podUID = uid
-        let uuid = try MachinePlan(request).uuid
+        let uuid = try MachinePlan(request, on: .plain).uuid
         #expect(uuid.reason == "made from the container's id; there is no pod uid")
         // Version 8, the variant of RFC 9562.
         let characters = Array(uuid.value)
         #expect(UUID(uuidString: uuid.value) != nil && characters[14] == "8" && "89ab".contains(characters[19]))
         request.identity.container += "0"
-        #expect(try MachinePlan(request).uuid.value != uuid.value)
+        #expect(try MachinePlan(request, on: .plain).uuid.value != uuid.value)
     }
 
     @Test func kernels() throws {
@@ -129,7 +129,7 @@ import Testing
         func boot(_ source: KernelSource, _ arguments: String? = nil) throws -> MachinePlan.Boot {
             request.boot = .kernel(source)
             request.annotations.kernelArguments = arguments
-            return try MachinePlan(request).boot.value
+            return try MachinePlan(request, on: .plain).boot.value
         }
         let source = KernelSource(kernel: "/boot/vmlinuz", initrd: "/boot/initrd", commandLine: "root=/dev/vda")
         #expect(
@@ -147,7 +147,7 @@ import Testing
         var request = MachineRequest.sample
         change(&request)
         do throws(PlanRefusal) {
-            _ = try MachinePlan(request)
+            _ = try MachinePlan(request, on: .plain)
             return nil
         } catch {
             return error.description

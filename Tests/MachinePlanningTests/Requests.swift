@@ -1,3 +1,4 @@
+import HostTopology
 import MachinePlanning
 import TestSupport
 
@@ -5,6 +6,13 @@ extension MachineIdentity {
     static let sample = MachineIdentity(
         container: "0123456789abcdef0123", sandbox: "fedcba9876543210", podName: "router", podNamespace: "nf",
         podUID: "6B1F7A52-4E0C-4B7D-9F7E-0D6C7A1B2C3D", containerName: "vm")
+}
+
+extension HostTopology {
+    /// A node of one memory node with four CPUs.
+    static let plain = HostTopology(
+        nodes: [HostNode(id: 0, cpus: [0, 1, 2, 3], memory: 32 << 30, distances: [0: 10])],
+        cpus: (0..<4).map { HostCPU(id: $0, node: 0, socket: 0, core: $0, siblings: [$0], cache: [0, 1, 2, 3]) })
 }
 
 extension MachineRequest {

@@ -58,6 +58,7 @@ cri = c["plugins"]["io.containerd.grpc.v1.cri" if c["version"] == 2 else "io.con
 runtimes = cri["containerd"]["runtimes"]
 handler = {"runtime_type": "io.containerd.slipway.v2", "pod_annotations": ["slipway.dev/*"],
     "container_annotations": ["slipway.dev/*"], "privileged_without_host_devices": True}
+performance = dict(handler, options={"ConfigPath": "/etc/slipway/high-performance.json"})
 sys.exit(0 if eval(sys.argv[1]) else 1)
 EOF
 }
@@ -79,6 +80,8 @@ round() { # CHECK…
         check "$program" cmp "$work/programs/$program" "$root/usr/local/bin/$program"
     done
     check 'configuration' cmp "$runtime_class/config.json" "$root/etc/slipway/config.json"
+    check 'configuration of slipway-hp' cmp "$runtime_class/high-performance.json" \
+        "$root/etc/slipway/high-performance.json"
     check 'cache' test -d "$root/var/cache/slipway"
     check 'account' grep -q '^libvirt-qemu:' "$root/etc/passwd"
     check 'group kvm' grep -q '^kvm:' "$root/etc/group"
@@ -102,7 +105,7 @@ printf '%s\n' 'version = 2' '' '[plugins]' '  [plugins."io.containerd.grpc.v1.cr
 printf '%s' '      conf_dir = "/etc/cni/net.d"' >>"$root/etc/containerd/config.toml"
 v2_check() {
     local file=$root/etc/containerd/config.toml
-    check 'handler' toml 'runtimes["slipway"] == handler' "$file"
+    check 'handler' toml 'runtimes["slipway"] == handler and runtimes["slipway-hp"] == performance' "$file"
     check 'runc stays' toml 'runtimes["runc"] == {"runtime_type": "io.containerd.runc.v2"}' "$file"
     check 'CNI stays' toml 'cri["cni"] == {"bin_dir": "/usr/lib/cni", "conf_dir": "/etc/cni/net.d"}' "$file"
     check 'containerd reads it' containerd_reads
@@ -128,7 +131,7 @@ chmod 600 "$root/etc/containerd/config.toml"
 v2_runc_check() {
     local file=$root/etc/containerd/config.toml
     check 'mode' test "$(stat -c %a "$file")" = 600
-    check 'handler' toml 'runtimes["slipway"] == handler' "$file"
+    check 'handler' toml 'runtimes["slipway"] == handler and runtimes["slipway-hp"] == performance' "$file"
     check 'runc' toml 'runtimes["runc"]["options"]["SystemdCgroup"] is True' "$file"
     check 'containerd reads it' containerd_reads
     check 'containerd keeps the setting' says 'SystemdCgroup = true'
@@ -144,7 +147,7 @@ printf '%s\n' 'version = 2' '[plugins."io.containerd.grpc.v1.cri".containerd.run
     'runtime_type = "io.containerd.runc.v2"' >"$root/etc/containerd/conf.d/other.toml"
 (cd "$root/etc/containerd" && sha256sum config.toml conf.d/other.toml) >"$work/before"
 check 'refused' not install_
-check 'says why' says 'missing runtimes: slipway'
+check 'says why' says 'missing runtimes: slipway slipway-hp'
 check 'taken back' diff "$work/before" <(cd "$root/etc/containerd" && sha256sum config.toml conf.d/other.toml)
 check 'nothing else there' test "$(ls "$root/etc/containerd")" = "$(printf '%s\n' conf.d config.toml)"
 check 'into the imported file' install_ --containerd-config /etc/containerd/conf.d/other.toml
@@ -158,7 +161,7 @@ for version in 3 4; do
     dropped_in() {
         local file=$root/etc/containerd/config.toml
         check 'drop-in' cmp "$runtime_class/containerd/slipway-v$version.toml" "$root/etc/containerd/conf.d/slipway.toml"
-        check 'handler' toml 'runtimes["slipway"] == handler' "$file" \
+        check 'handler' toml 'runtimes["slipway"] == handler and runtimes["slipway-hp"] == performance' "$file" \
             "$root/etc/containerd/conf.d/slipway.toml"
         check 'version' toml "c['version'] == $version" "$root/etc/containerd/conf.d/slipway.toml"
     }
@@ -180,7 +183,7 @@ EOF
         >"$root/etc/containerd/config.toml"
     appended() {
         local file=$root/etc/containerd/config.toml
-        check 'handler' toml 'runtimes == {"slipway": handler}' "$file"
+        check 'handler' toml 'runtimes == {"slipway": handler, "slipway-hp": performance}' "$file"
         check 'the rest' toml "cri['enable_selinux'] is True and c['version'] == $version" "$file"
     }
     round appended

@@ -37,7 +37,7 @@ done
 ln -s ../bin/busybox "$guest/sbin/init"
 
 # The drivers that the guest loads by name, and what they depend on. Everything else of the kernel's modules stays out.
-modules=(virtio_pci virtio_net virtio_blk virtio_scsi virtio_console virtio_balloon virtio-rng virtiofs 9p 9pnet_virtio
+modules=(virtio_pci virtio_net virtio_blk virtio_scsi virtio_console virtio_balloon virtio_mem virtio-rng virtiofs 9p 9pnet_virtio
     isofs vfat nls_cp437 nls_ascii nls_utf8 sr_mod sd_mod ata_piix
     button evdev pvpanic-mmio pvpanic-pci qemu_fw_cfg 8021q)
 release=$(basename "$work"/packages/lib/modules/*)
@@ -77,7 +77,7 @@ cp "$work/packages/boot/vmlinuz-$release" "$out/vmlinuz"
 # where no panic device has told the host.
 mkdir -p "$work/disk" "$work/image/disk" "$work/kernel/boot"
 cp "$out/vmlinuz" "$out/initrd.img" "$work/disk/"
-"$examples/make-disk.sh" "$out/tiny-vnf.qcow2" "$work/disk" 'console=ttyS0 quiet panic=5 no_timer_check'
+"$examples/make-disk.sh" "$out/tiny-vnf.qcow2" "$work/disk" 'console=ttyS0 quiet panic=5 no_timer_check memhp_default_state=online'
 
 cp "$out/tiny-vnf.qcow2" "$work/image/disk/"
 "$examples/make-oci-image.sh" slipway.local/tiny-vnf:latest "$out/tiny-vnf.tar" "$work/image" /disk/tiny-vnf.qcow2

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The runtime handler in containerd's configuration, put there and taken out again. Read by install.sh and uninstall.sh,
+# The runtime handlers in containerd's configuration, put there and taken out again. Read by install.sh and uninstall.sh,
 # which set `root`, the directory that stands for /, and `here`, the directory of runtime-class.
 #
 # It goes into a directory that the configuration imports, where there is one. It goes between two marker lines at the
@@ -131,7 +131,8 @@ handler_add() {
     # awk ends the last line where the file does not.
     { without_block "$before"; echo "$block"; } | replace "$file"
     if [ -n "$rest" ]; then
-        missing=$(comm -23 <(printf '%s\nslipway\n' "$runtimes" | sort -u) <(containerd_reads "$file" runtimes | sort -u))
+        missing=$(comm -23 <(printf '%s\nslipway\nslipway-hp\n' "$runtimes" | sort -u) <(containerd_reads "$file" runtimes | sort -u) |
+            paste -sd ' ')
         if [ -n "$missing" ] || [ "$rest" != "$(containerd_reads "$file" rest)" ]; then
             mv -f "$before" "$file"
             echo "$file: with the handler added containerd would read it otherwise than meant" \
@@ -149,7 +150,7 @@ handler_remove() {
     local file=$1 backup=$1.before-slipway directory
     [ -f "$file" ] || return 0
     directory=$(imported_directory "$file")
-    if [ -n "$directory" ] && grep -qs "^# Slipway's runtime handler" "$directory/$drop_in"; then
+    if [ -n "$directory" ] && grep -qs "^# Slipway's runtime handlers\?" "$directory/$drop_in"; then
         rm -f "$directory/$drop_in"
         rmdir --ignore-fail-on-non-empty "$directory"
         echo "containerd: removed $directory/$drop_in"

@@ -36,6 +36,12 @@ int lv_virDomainResume(virDomainPtr domain);
 int lv_virDomainShutdownFlags(virDomainPtr domain, unsigned flags);
 int lv_virDomainDestroyFlags(virDomainPtr domain, unsigned flags);
 int lv_virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned flags);
+int lv_virDomainPinVcpuFlags(virDomainPtr domain, unsigned vcpu, unsigned char *map, int length, unsigned flags);
+int lv_virDomainPinEmulator(virDomainPtr domain, unsigned char *map, int length, unsigned flags);
+int lv_virDomainPinIOThread(virDomainPtr domain, unsigned thread, unsigned char *map, int length, unsigned flags);
+int lv_virDomainGetVcpusFlags(virDomainPtr domain, unsigned flags);
+int lv_virDomainSetVcpusFlags(virDomainPtr domain, unsigned count, unsigned flags);
+int lv_virDomainUpdateDeviceFlags(virDomainPtr domain, const char *xml, unsigned flags);
 int lv_virDomainFree(virDomainPtr domain);
 int lv_virConnectDomainEventRegisterAny(virConnectPtr connection, virDomainPtr domain, int event,
                                         virConnectDomainEventGenericCallback callback, void *opaque,
