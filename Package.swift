@@ -49,6 +49,7 @@ let package = Package(
         // Level 0: C
         .target(name: "CLinux"),
         .target(name: "CLibvirt"),
+        .target(name: "CNuma"),
 
         // Level 1
         module("LinuxSystem", ["CLinux"]),
@@ -64,25 +65,33 @@ let package = Package(
         module("Accelerator", exclude: ["proof.S"]),
         module("DiskImage", ["LinuxSystem"]),
         module("Configuration", ["LinuxSystem"]),
-        module("StateDirectory", ["LinuxSystem"]),
+        module("HostTopology", ["LinuxSystem"]),
+        module("HostMemory", ["CNuma", "HostTopology", "LinuxSystem"]),
+        module("StateDirectory", ["HostTopology", "LinuxSystem"]),
+        module("InterruptAffinity", ["HostTopology", "LinuxSystem", "StateDirectory"]),
         module("ContainerIO", ["LinuxSystem"]),
 
         // Level 3: from what was asked to what is decided
-        module("MachinePlanning"),
-        module("DomainXML", ["MachinePlanning"]),
+        module("MachinePlanning", ["HostTopology"]),
+        module("DomainXML", ["HostTopology", "MachinePlanning"]),
+        module("TopologyDrawing", ["HostTopology"]),
         module("PodNetwork", ["CLinux", "LinuxSystem", "Netlink"]),
         module("GuestConfiguration", ["LinuxSystem"]),
 
         // Level 4: what lives
         module("Sandbox", ["Cgroup", "ContainerIO", "LinuxSystem", "OCIRuntimeSpec"]),
-        module("SandboxRemains", ["Cgroup", "LinuxSystem", "PodNetwork", "StateDirectory"]),
+        module("SandboxRemains", ["Cgroup", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory"]),
         module(
             "LibvirtMachine",
             [
                 "Accelerator", "Cgroup", "Configuration", "ContainerIO", "DiskImage", "DomainXML", "GuestConfiguration",
-                "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink", "OCIRuntimeSpec", "PodNetwork", "Sandbox",
+                "HostTopology", "InterruptAffinity", "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink",
+                "OCIRuntimeSpec", "PodNetwork", "Sandbox",
                 "StateDirectory",
             ]),
+
+        module(
+            "MachineVerification", ["Cgroup", "HostTopology", "LinuxSystem", "MachinePlanning", "StateDirectory"]),
 
         // Level 5: the contract with containerd
         module(
@@ -108,12 +117,15 @@ let package = Package(
                 protobuf, .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
             ], exclude: ["Protos", "generate.sh"]),
-        module("PodManifest", ["CRIProtocol", "LinuxSystem", protobuf, .product(name: "Yams", package: "Yams")]),
+        module(
+            "PodManifest",
+            ["CRIProtocol", "HostTopology", "LinuxSystem", protobuf, .product(name: "Yams", package: "Yams")]),
         module(
             "SlipwayCommand",
             [
-                "CLinux", "CRIProtocol", "Cgroup", "Configuration", "Libvirt", "LibvirtMachine", "LinuxSystem",
-                "MachinePlanning", "PodManifest", "StateDirectory", "Version",
+                "CLinux", "CRIProtocol", "Cgroup", "Configuration", "HostTopology", "Libvirt", "LibvirtMachine",
+                "LinuxSystem", "MachinePlanning", "MachineVerification", "PodManifest", "StateDirectory",
+                "TopologyDrawing", "Version",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -124,6 +136,12 @@ let package = Package(
 
         // Tests
         module("TestSupport", ["LinuxSystem"]),
+        module("HostFixtures", ["HostTopology", "LinuxSystem"]),
+        tests("HostTopology", ["HostFixtures", "HostMemory", "TestSupport"], exclude: ["Golden"]),
+        tests("TopologyDrawing", ["HostFixtures", "HostTopology", "TestSupport"], exclude: ["Golden"]),
+        tests("InterruptAffinity", ["HostTopology", "StateDirectory", "TestSupport"]),
+        tests("SandboxRemains", ["HostTopology", "StateDirectory", "TestSupport"]),
+        module("SandboxFakes", ["Cgroup", "LinuxSystem", "OCIRuntimeSpec", "Sandbox"]),
         tests("TTRPC", [protobuf]),
         tests("ContainerdAPI", [protobuf]),
         tests(
@@ -137,11 +155,10 @@ let package = Package(
             "TaskService",
             [
                 "Cgroup", "Configuration", "ContainerIO", "ContainerdAPI", "MachinePlanning", "OCIRuntimeSpec",
-                "Sandbox",
-                "TTRPC", "TestSupport", protobuf,
+                "Sandbox", "SandboxFakes", "TTRPC", "TestSupport", protobuf,
             ], exclude: ["Golden"]),
         tests("Netlink", ["CLinux"]),
-        tests("PodNetwork", ["CLinux", "Netlink"]),
+        tests("PodNetwork", ["CLinux", "Netlink", "TestSupport"]),
         tests("Cgroup"),
         tests("Accelerator"),
         tests("DiskImage"),
@@ -162,12 +179,18 @@ let package = Package(
                 "CRIProtocol", "PodManifest", protobuf, "slipway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        tests("MachinePlanning", ["TestSupport"]),
-        tests("DomainXML", ["MachinePlanning", "TestSupport"], exclude: ["Golden"]),
+        tests("MachinePlanning", ["HostFixtures", "HostTopology", "TestSupport"]),
+        tests("DomainXML", ["HostTopology", "MachinePlanning", "TestSupport"], exclude: ["Golden"]),
         tests("OCIRuntimeSpec", ["TestSupport"]),
         tests("Configuration", ["TestSupport"]),
-        tests("StateDirectory", ["TestSupport"]),
-        tests("Sandbox", ["Cgroup", "ContainerIO", "OCIRuntimeSpec", "TestSupport"]),
+        tests("StateDirectory", ["HostTopology", "TestSupport"]),
+        tests("Sandbox", ["Cgroup", "ContainerIO", "OCIRuntimeSpec", "SandboxFakes", "TestSupport"]),
+        tests(
+            "MachineVerification",
+            ["Cgroup", "HostFixtures", "HostTopology", "MachinePlanning", "StateDirectory", "TestSupport"]),
+        .testTarget(
+            name: "LabTests", dependencies: ["CRIProtocol", "LinuxSystem", "TestSupport", protobuf],
+            swiftSettings: strict),
         .testTarget(
             name: "SystemTests",
             dependencies: ["CRIProtocol", "LinuxSystem", "StateDirectory", "TestSupport", protobuf],

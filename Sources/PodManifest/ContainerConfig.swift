@@ -42,6 +42,9 @@ extension CRIContainerConfig {
         tty = container.tty ?? false
         linux.resources = try CRILinuxContainerResources(
             container.resources ?? Resources(), quality: QualityOfService(spec.containers), node: node, field: field)
+        if let grant = playable.grant {
+            try linux.resources.assign(grant, container.resources ?? Resources(), field: field)
+        }
         linux.securityContext = CRILinuxContainerSecurityContext(container.securityContext, spec: spec)
     }
 }

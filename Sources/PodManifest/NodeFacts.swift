@@ -25,6 +25,9 @@ public struct NodeFacts: Equatable, Sendable {
     /// Directory below which each pod gets one of its own for its containers' logs.
     public var logDirectory: String
 
+    /// The cgroup that pods are put into, in the driver's own form; nil: one for each pod, which goes with it.
+    public var cgroupParent: String?
+
     /// Where the command keeps volumes: gone with a reboot, as the pods are.
     public static let standardPodDirectory = "/run/slipway-cli/pods"
     /// The kubelet's own place, so that log shippers find the logs of played pods too.

@@ -19,15 +19,28 @@ public struct PlayablePod: Sendable {
     /// The pod's own directory on the node.
     public let directory: String
 
+    /// CPUs that the pod's only container gets by name.
+    let grant: CPUGrant?
+
     private let objects: [DataObject]
     private let node: NodeFacts
 
     /// Resolves a Pod of a manifest.
     ///
-    /// - Parameter uid: used where the manifest gives none; has to be new at each start.
-    public init(_ pod: Pod, of manifest: Manifest, on node: NodeFacts, uid: String) throws(ManifestError) {
+    /// - Parameters:
+    ///   - uid: used where the manifest gives none; has to be new at each start.
+    ///   - grant: CPUs for the pod's only container; nil: those of the node.
+    public init(
+        _ pod: Pod, of manifest: Manifest, on node: NodeFacts, uid: String, grant: CPUGrant? = nil
+    ) throws(ManifestError) {
         self.pod = pod
         (name, namespace) = try pod.metadata.checkedName()
+        guard grant == nil || pod.spec.containers.count == 1 else {
+            throw ManifestError(
+                "spec.containers", "are \(pod.spec.containers.count); CPUs are given to a pod with one container"
+            ).below("Pod \"\(name)\"")
+        }
+        self.grant = grant
         self.uid = pod.metadata.uid ?? uid
         try Names.require(label: self.uid, "metadata.uid")
         self.node = node

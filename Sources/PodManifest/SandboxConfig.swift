@@ -23,7 +23,7 @@ extension CRIPodSandboxConfig {
             KubernetesKeys.configSource: KubernetesKeys.playedSource
         ]) { _, own in own }
         linux = .with {
-            $0.cgroupParent = node.cgroupDriver.parent(uid: uid)
+            $0.cgroupParent = node.cgroupParent ?? node.cgroupDriver.parent(uid: uid)
             $0.securityContext.namespaceOptions = .init(spec)
             $0.securityContext.privileged = spec.containers.contains { $0.securityContext?.privileged == true }
             $0.securityContext.seccomp.profileType = .runtimeDefault

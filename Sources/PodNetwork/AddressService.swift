@@ -25,11 +25,7 @@ public struct AddressService: Sendable {
         ["--keep-in-foreground", "--conf-file=\(configurationPath)", "--pid-file=\(processPath)"]
     }
 
-    /// Writes the configuration and returns what to start. The caller may add a cgroup or an OOM score before it starts
-    /// it; it is the parent and reaps it.
-    ///
-    /// A guest that asks by DHCPv6 under a new identifier gets its address only from a service that was started anew, as
-    /// an address is leased once (RFC 8415): restart the service when the guest restarts.
+    /// Writes the configuration and returns what to start, which ``AddressServiceProcess`` does and looks after.
     ///
     /// - Parameters:
     ///   - namespace: the pod's network namespace; nil when the calling thread is in it.

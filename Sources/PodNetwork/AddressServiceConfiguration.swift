@@ -3,11 +3,11 @@ import Netlink
 /// The text of dnsmasq's configuration (dnsmasq(8)) that tells one pod's guest its addresses.
 ///
 /// It serves no DNS, keeps no lease file, reads no other file, and gives exactly the pod's addresses to exactly the NICs'
-/// Ethernet addresses for ever.
+/// Ethernet addresses for ever. What it answers by DHCPv6 it says aloud: ``AddressServiceProcess`` listens.
 public struct AddressServiceConfiguration: Equatable, Sendable {
     private var lines: [String] = [
         "port=0", "no-hosts", "no-resolv", "no-ping", "leasefile-ro", "dhcp-authoritative", "bind-interfaces",
-        "except-interface=lo", "log-facility=-", "quiet-dhcp", "quiet-dhcp6", "quiet-ra",
+        "except-interface=lo", "log-facility=-", "quiet-dhcp", "quiet-ra",
     ]
 
     /// Makes the configuration.

@@ -11,6 +11,13 @@ public protocol MachineHost: Sendable {
     func remove(container: String) async
     /// Removes what is left of the sandbox. Idempotent.
     func close() async
+    /// The class of an error that this host or one of its machines has thrown: it alone knows what it stands on.
+    func classify(_ error: any Error) -> SandboxError
+}
+
+extension MachineHost {
+    /// For a host that stands on nothing but what a sandbox stands on.
+    public func classify(_ error: any Error) -> SandboxError { SandboxError(error) }
 }
 
 /// Task.Create, without the wire.

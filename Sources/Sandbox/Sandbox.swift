@@ -468,6 +468,11 @@ public actor Sandbox {
         onEnd()
     }
 
+    // MARK: Errors
+
+    /// The class of an error that any of the functions here has thrown.
+    public nonisolated func classify(_ error: any Error) -> SandboxError { host.classify(error) }
+
     // MARK: Finding
 
     func find(_ id: String) throws -> Container {

@@ -1,6 +1,8 @@
 internal import CRIProtocol
 internal import Glibc
+internal import HostTopology
 internal import LinuxSystem
+internal import MachinePlanning
 internal import PodManifest
 
 /// The command's exit codes.
@@ -28,7 +30,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
         case .ok: "done"
         case .failure: "not done, for a reason not listed here"
         case .usage: "the command line or the manifest cannot be used as it is"
-        case .unreachable: "the container runtime does not answer at its socket"
+        case .unreachable: "the container runtime does not answer at its socket; verify: a machine is not as planned"
         case .notFound: "no such pod, container or log"
         case .refused: "the container runtime, or Slipway's shim, refused and said why"
         case .timedOut: "what was waited for did not come in time"
@@ -67,6 +69,8 @@ public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case let error as CRIError:
             self.init(ExitStatus(error.code), error.description + (Self.hint(error).map { "\n\($0)" } ?? ""))
         case let error as ManifestError: self.init(.usage, error.description)
+        case let error as PlanRefusal: self.init(.refused, error.description)
+        case let error as HostTopologyError: self.init(.failure, error.description)
         case let error as SystemError: self.init(error.code == ENOENT ? .notFound : .failure, error.description)
         case is CancellationError: self.init(.interrupted, "")
         default: return nil

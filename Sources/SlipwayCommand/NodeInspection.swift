@@ -21,7 +21,7 @@ enum NodeInspection {
             findings.append(.problem("configuration", "\(error)", "correct the file"))
         }
         findings += [qemu(), libvirt(), libvirtDriver(), accelerator(configuration)]
-        findings += programs() + accounts() + [cgroups(), tun()] + hugePages() + leftovers()
+        findings += programs() + accounts() + [cgroups(), tun()] + PlacementInspection.findings() + leftovers()
         return findings
     }
 
@@ -104,24 +104,6 @@ enum NodeInspection {
         File.exists("/dev/net/tun")
             ? .ok("TAP devices", "/dev/net/tun")
             : .problem("TAP devices", "/dev/net/tun is absent", "modprobe tun")
-    }
-
-    private static func hugePages() -> [NodeFinding] {
-        let root = "/sys/devices/system/node"
-        let nodes = ((try? File.list(root)) ?? []).filter {
-            $0.hasPrefix("node") && $0.dropFirst(4).allSatisfy(\.isNumber)
-        }
-        return nodes.sorted().map { node in
-            let sizes = ((try? File.list("\(root)/\(node)/hugepages")) ?? []).map { size in
-                func read(_ name: String) -> String {
-                    let text = (try? File.text("\(root)/\(node)/hugepages/\(size)/\(name)", limit: 64)) ?? "?"
-                    return String(text.firstLine)
-                }
-                let label = size.dropFirst("hugepages-".count)
-                return "\(label): \(read("free_hugepages")) of \(read("nr_hugepages")) free"
-            }
-            return .ok("huge pages, \(node)", sizes.isEmpty ? "none" : sizes.joined(separator: "; "))
-        }
     }
 
     /// Sandboxes whose process is gone: containerd's `delete` removes them, unless it never came.

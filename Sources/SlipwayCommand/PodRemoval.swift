@@ -37,7 +37,7 @@ struct PodRemains: Sendable {
             for cgroup in cgroups {
                 attempt { () throws(SystemError) in try CgroupHierarchies.remove(hierarchy + cgroup) }
             }
-            CgroupHierarchies.removeIfEmpty(hierarchy + "/slipway")
+            for parent in ["/slipway", "/slipway.slice"] { CgroupHierarchies.removeIfEmpty(hierarchy + parent) }
         }
         return failures
     }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CRIProtocol
 internal import FoundationEssentials
+internal import HostTopology
 internal import LinuxSystem
 internal import PodManifest
 
@@ -19,10 +20,14 @@ struct RunCommand: AsyncParsableCommand {
             stays ended, whatever restartPolicy says. A kubelet on the same node would end the pod as one that it \
             does not know.
 
+            Nothing gives a container CPUs of its own on a node without a kubelet: --cpuset does. Slipway refuses CPUs \
+            that another machine has; other programs of the node have to be kept off by other means.
+
             EXAMPLES
               slipway run -f pod.yaml
               slipway run -f pod.yaml --wait-ready 'login:'   until the console says so
               slipway run -f pod.yaml --attach                then follow the console
+              slipway run -f pod.yaml --cpuset 2-3            vCPUs on CPUs 2 and 3, one each
               slipway run -f - <pod.yaml
             """)
 
@@ -45,6 +50,20 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long to wait for --wait-ready.", valueName: "seconds"))
     var timeout: Int = 120
 
+    @Option(
+        help: ArgumentHelp(
+            "CPUs that the container has to itself, as many as its CPU limit if it has one.", valueName: "list"))
+    var cpuset: CPUSet?
+
+    @Option(help: ArgumentHelp("The nodes that its memory may come from; needs --cpuset.", valueName: "list"))
+    var mems: CPUSet?
+
+    @Option(
+        help: ArgumentHelp(
+            "The cgroup to put the pod into, a path or a systemd slice; it stays. Default: one of the pod's own.",
+            valueName: "cgroup"))
+    var cgroupParent: String?
+
     @Flag(help: "Follow the first container's output until it ends, and end with its exit code.")
     var attach = false
 
@@ -53,6 +72,8 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard timeout > 0 else { throw ValidationError("--timeout: \(timeout) is not a number of seconds above 0") }
+        guard mems == nil || cpuset != nil else { throw ValidationError("--mems needs --cpuset") }
+        if let cgroupParent, cgroupParent.isEmpty { throw ValidationError("--cgroup-parent names no cgroup") }
     }
 
     func run() async throws {
@@ -61,12 +82,18 @@ struct RunCommand: AsyncParsableCommand {
         guard !attach || manifest.pods.count == 1 else {
             throw CommandFailure(.usage, "--attach needs a manifest with one Pod; \(file) has \(manifest.pods.count)")
         }
+        guard cpuset == nil || manifest.pods.count == 1 else {
+            throw CommandFailure(.usage, "--cpuset needs a manifest with one Pod; \(file) has \(manifest.pods.count)")
+        }
+        let grant = cpuset.map { CPUGrant(cpus: "\($0)", count: $0.count, mems: mems.map { "\($0)" } ?? "") }
         try await node.connected { runtime in
             var facts = NodeFacts.read(cgroupDriver: try await CgroupDriverSetting.read(runtime))
             facts.podDirectory = node.podDirectory
             facts.logDirectory = node.logDirectory
+            facts.cgroupParent = cgroupParent
             for pod in manifest.pods {
-                let playable = try PlayablePod(pod, of: manifest, on: facts, uid: UUID().uuidString.lowercased())
+                let playable = try PlayablePod(
+                    pod, of: manifest, on: facts, uid: UUID().uuidString.lowercased(), grant: grant)
                 let progress = Progress(quiet: quiet)
                 let player = PodPlayer(runtime: runtime, progress: progress, pull: pull)
                 let started = try await player.start(playable)

@@ -19,6 +19,7 @@ public struct Slipway: AsyncParsableCommand {
               slipway ps                what runs
               slipway logs -f tiny      the machine's serial console so far, and on
               slipway console tiny      the same console both ways; Ctrl-] leaves
+              slipway explain tiny      why it has the CPUs and the memory that it has
               slipway rm tiny           shut it down, remove everything of it
 
             \(ExitStatus.table)
@@ -28,9 +29,12 @@ public struct Slipway: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             CheckCommand.self,
+            TopologyCommand.self,
             PlanCommand.self,
             RunCommand.self,
             PsCommand.self,
+            ExplainCommand.self,
+            VerifyCommand.self,
             LogsCommand.self,
             ConsoleCommand.self,
             StopCommand.self,

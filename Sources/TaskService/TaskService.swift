@@ -36,7 +36,7 @@ public struct TaskService: Sendable {
                 do {
                     return try await handler(request)
                 } catch {
-                    throw StatusError(mapping: error)
+                    throw StatusError(sandbox.classify(error))
                 }
             }
         }

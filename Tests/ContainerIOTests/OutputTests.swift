@@ -129,6 +129,49 @@ import Testing
         #expect(try reader.descriptor.read(upTo: 1) == [])
     }
 
+    /// A reader that comes after the last writer has gone waits in open(2) for ever, and containerd's exec with it.
+    @Test func aReaderThatComesAfterTheEndSeesIt() async throws {
+        let path = try directory.fifo("out")
+        let output = try Output(.fifo(path), owner: owner)
+        output.write(lines(0..<3))
+        let finished = Flag()
+        let start = ContinuousClock.now
+        let finish = Task {
+            await output.finish()
+            finished.raise()
+        }
+        let early = await eventually(within: .milliseconds(200)) { finished.isRaised }
+        #expect(!early, "the reader has not come yet")
+        // Whoever opens it without blocking would be answered "end" at once in any case; this one blocks.
+        let opened = Flag()
+        let reading = Task {
+            try await Thread.run("late-reader") {
+                let reader = try FileDescriptor.open(path, O_RDONLY)
+                opened.raise()
+                return try reader.readToEnd(limit: 1000)
+            }
+        }
+        let came = await eventually(within: .seconds(5)) { opened.isRaised }
+        // A writer of the test's own frees a reader that was left behind.
+        if !came { _ = try FileDescriptor.open(path, O_RDWR) }
+        #expect(came)
+        #expect(try await reading.value == lines(0..<3))
+        await finish.value
+        #expect(ContinuousClock.now - start < .seconds(8))
+    }
+
+    @Test func aReaderThatWasThereIsNotWaitedFor() async throws {
+        let path = try directory.fifo("out")
+        let reader = try Reader(fifo: path)
+        let output = try Output(.fifo(path), owner: owner)
+        output.write(lines(0..<3))
+        #expect(try await reader.bytes(48) == lines(0..<3))
+        reader.descriptor.close()
+        let start = ContinuousClock.now
+        await output.finish()
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+
     // MARK: Files
 
     @Test func filesAreAppendedTo() async throws {

@@ -3,9 +3,17 @@ import Foundation
 import Glibc
 import LinuxSystem
 import Netlink
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import PodNetwork
+
+/// Lines that a log was given.
+private final class Journal: Sendable {
+    let lines = Mutex<[String]>([])
+    var all: [String] { lines.withLock { $0 } }
+}
 
 /// The real dnsmasq, the real busybox udhcpc, and Linux' own handling of router advertisements; needs root.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct AddressServiceTests {
@@ -154,14 +162,10 @@ import Testing
         #expect(route.contains("via fe80::53:4c49:5057:4159 dev eth0 proto ra"), "\(route)")
         #expect(route.contains("mtu 1400"), "\(route)")
 
-        let answer = try await guest.namespace.run { try dhcpv6Solicit() }
+        let answer = try await guest.namespace.run { try DHCPv6Client().solicit() }
         // Type 2 is ADVERTISE; the address is in it, and so is the name server.
         #expect(answer.first == 2)
-        for text in ["fd00:88::5", "fd00:96::a"] {
-            let bytes = try #require(IPAddress(text)).bytes
-            #expect(
-                (0...answer.count - 16).contains { answer[$0..<$0 + 16].elementsEqual(bytes) }, "\(text): \(answer)")
-        }
+        for text in ["fd00:88::5", "fd00:96::a"] { #expect(answer.holds(text), "\(text): \(answer)") }
 
         try shell("ip addr add fd00:88::5/128 dev eth0 nodad", in: guest.namespace)
         // Behind the gateway, over the advertised router.
@@ -173,6 +177,105 @@ import Testing
             ip -6 neigh show fe80::53:4c49:5057:4159 dev eth0 | grep -q router; ip -6 route show default | grep -q fe80
             """, in: guest.namespace)
         _ = try running.end()
+    }
+
+    // MARK: Supervision
+
+    /// A supervised service and what it has said.
+    private func supervised(
+        _ links: [AddressServiceLink], _ dns: DNSConfiguration, in lab: Lab, _ journal: Journal
+    ) throws -> (AddressServiceProcess, directory: String) {
+        let directory = NSTemporaryDirectory() + "slipway-dns-\(UUID().uuidString)"
+        try File.makeDirectory(directory)
+        let configuration = AddressServiceConfiguration(links, dns: dns, hostName: "vnf-0")
+        let process = try AddressServiceProcess(
+            AddressService(directory: directory), configuration, namespace: lab.pod.descriptor,
+            log: { line in journal.lines.withLock { $0.append(line) } })
+        return (process, directory)
+    }
+
+    @Test func aServiceThatDiesIsStartedAgain() async throws {
+        let lab = try await Lab()
+        let (plan, links) = try await lab.bind()
+        let journal = Journal()
+        let (service, directory) = try supervised(links, plan.dns, in: lab, journal)
+        defer { try? File.removeTree(directory) }
+        let guest = try await Guest(tap: "slw0", in: lab.pod)
+        defer { guest.end() }
+        #expect(try lease(guest)["ip"] == "10.88.0.5")
+        for round in 1...3 {
+            let before = try #require(service.process)
+            try before.signal(SIGKILL)
+            #expect(await eventually { service.process.map { $0.pid != before.pid } ?? false }, "round \(round)")
+            #expect(try lease(guest)["ip"] == "10.88.0.5", "round \(round)")
+        }
+        #expect(journal.all.count == 3 && journal.all.allSatisfy { $0.contains("signaled(9)") }, "\(journal.all)")
+        let last = try #require(service.process)
+        service.end()
+        service.end()
+        #expect(service.process == nil)
+        #expect(try last.waitForEnd(milliseconds: 0))
+        try await lab.unbindAll()
+    }
+
+    /// Another system on the same NIC, as after a reboot into another kernel or behind a boot loader that asked too.
+    @Test func anotherDHCPv6IdentifierGetsTheAddressToo() async throws {
+        let lab = try await Lab()
+        let (plan, links) = try await lab.bind()
+        let journal = Journal()
+        let (service, directory) = try supervised(links, plan.dns, in: lab, journal)
+        defer { try? File.removeTree(directory) }
+        let guest = try await Guest(tap: "slw0", in: lab.pod)
+        defer { guest.end() }
+        try shell("until ip -6 route show default | grep -q .; do busybox usleep 20000; done", in: guest.namespace)
+        let namespace = guest.namespace
+        func leased(_ duid: [UInt8]) async throws -> Bool {
+            try await namespace.run { try DHCPv6Client(duid: duid).lease() }.holds("fd00:88::5")
+        }
+        let (first, second): ([UInt8], [UInt8]) = ([0, 4, 1, 1, 1, 1], [0, 4, 2, 2, 2, 2])
+        #expect(try await leased(first))
+        #expect(try await leased(first), "it may ask again")
+        #expect(journal.all.isEmpty, "\(journal.all)")
+        // The first try is refused, and is why the next one is not.
+        #expect(try await eventually(within: .seconds(20)) { try await leased(second) }, "\(journal.all)")
+        #expect(journal.all.count == 1, "\(journal.all)")
+        service.end()
+        try await lab.unbindAll()
+    }
+
+    @Test func aServiceThatCannotLiveIsStartedLessAndLessOften() async throws {
+        let journal = Journal()
+        let service = try AddressServiceProcess(
+            Spawn("/bin/sh", ["-c", "echo dnsmasq: bad option at line 3 >&2; exit 1"]),
+            AddressServiceProcess.Pace(shortest: 10, longest: 80, settled: 60_000)
+        ) { line in journal.lines.withLock { $0.append(line) } }
+        #expect(await eventually { journal.all.count == 5 })
+        service.end()
+        #expect(
+            Array(journal.all.prefix(5))
+                == [10, 20, 40, 80, 80].map {
+                    "the pod's address service ended (exited(1)): dnsmasq: bad option at line 3; "
+                        + "it is started again in \($0) ms"
+                })
+        let count = journal.all.count
+        #expect(throws: SystemError("execve", "/none", code: ENOENT)) {
+            try AddressServiceProcess(Spawn("/none"), .init()) { line in journal.lines.withLock { $0.append(line) } }
+        }
+        #expect(journal.all.count == count)
+    }
+
+    @Test func whatAServiceSays() {
+        var lines = ServiceLines()
+        lines.take(Array("dnsmasq-dhcp[1]: DHCPADVERTISE(slwd0) 00:04:01 no addr".utf8))
+        #expect(lines.last.isEmpty && !lines.areWithoutAddresses)
+        lines.take(Array("esses available\nx\u{1b}y\n".utf8) + [UInt8](repeating: 65, count: 5000) + [10])
+        #expect(lines.areWithoutAddresses)
+        #expect(lines.last.utf8.count == ServiceLines.limit)
+        lines.take(Array("x\u{1b}y\n".utf8))
+        #expect(lines.last == "x?y")
+        var other = ServiceLines()
+        other.take(Array("dnsmasq-dhcp[1]: DHCPSOLICIT(slwd0) no addresses available\nno addresses available\n".utf8))
+        #expect(!other.areWithoutAddresses)
     }
 
     @Test func fiftyStartsAndStops() async throws {
@@ -205,12 +308,28 @@ import Testing
     }
 }
 
-/// Sends a DHCPv6 SOLICIT (RFC 8415) for one address and a name server from the thread's namespace; returns the answer.
-private func dhcpv6Solicit() throws -> [UInt8] {
-    let raw = socket(AF_INET6, Int32(SOCK_DGRAM.rawValue), 0)
-    let client = FileDescriptor(owning: raw)
-    let index = if_nametoindex("eth0")
-    func address(_ text: String, port: UInt16) -> sockaddr_in6 {
+/// A DHCPv6 client (RFC 8415) in the thread's namespace that asks for one address and a name server.
+private struct DHCPv6Client {
+    private let socket: FileDescriptor
+    private let index: UInt32
+    private let identifier: [UInt8]
+    private let association: [UInt8] = [0, 3, 0, 12, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]
+
+    /// - Parameter duid: the client identifier; by default the one made of Lab.mac.
+    init(duid: [UInt8] = [0, 3, 0, 1, 0x0a, 0x58, 0x0a, 0x58, 0, 5]) throws {
+        identifier = [0, 1, 0, UInt8(duid.count)] + duid
+        socket = FileDescriptor(owning: Glibc.socket(AF_INET6, Int32(SOCK_DGRAM.rawValue), 0))
+        index = if_nametoindex("eth0")
+        // The link-local address that Linux makes of Lab.mac.
+        var own = address("fe80::858:aff:fe58:5", port: 546)
+        let size = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let bound = withUnsafePointer(to: &own) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket.raw, $0, size) }
+        }
+        guard bound == 0 else { throw SystemError.last("bind") }
+    }
+
+    private func address(_ text: String, port: UInt16) -> sockaddr_in6 {
         var address = sockaddr_in6()
         address.sin6_family = sa_family_t(AF_INET6)
         address.sin6_port = port.bigEndian
@@ -218,26 +337,45 @@ private func dhcpv6Solicit() throws -> [UInt8] {
         _ = inet_pton(AF_INET6, text, &address.sin6_addr)
         return address
     }
-    // The link-local address that Linux makes of Lab.mac.
-    var own = address("fe80::858:aff:fe58:5", port: 546)
-    let size = socklen_t(MemoryLayout<sockaddr_in6>.size)
-    let bound = withUnsafePointer(to: &own) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(raw, $0, size) }
-    }
-    guard bound == 0 else { throw SystemError.last("bind") }
-    let message: [UInt8] = [
-        1, 1, 2, 3,
-        0, 1, 0, 10, 0, 3, 0, 1, 0x0a, 0x58, 0x0a, 0x58, 0, 5,  // client identifier
-        0, 3, 0, 12, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0,  // IA_NA
-        0, 6, 0, 2, 0, 23, 0, 8, 0, 2, 0, 0,  // wanted: DNS; elapsed time
-    ]
-    for _ in 0..<10 {
-        var servers = address("ff02::1:2", port: 547)
-        let sent = withUnsafePointer(to: &servers) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { sendto(raw, message, message.count, 0, $0, size) }
+
+    /// Sends a message until it is answered; returns the answer.
+    private func exchange(_ kind: UInt8, _ options: [UInt8]) throws -> [UInt8] {
+        let message = [kind, 1, 2, 3] + identifier + association + options + [0, 6, 0, 2, 0, 23, 0, 8, 0, 2, 0, 0]
+        for _ in 0..<10 {
+            var servers = address("ff02::1:2", port: 547)
+            let size = socklen_t(MemoryLayout<sockaddr_in6>.size)
+            let sent = withUnsafePointer(to: &servers) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    sendto(socket.raw, message, message.count, 0, $0, size)
+                }
+            }
+            guard sent == message.count else { throw SystemError.last("sendto") }
+            if try socket.wait(for: Int16(POLLIN), milliseconds: 1000) { return try socket.read(upTo: 2000) }
         }
-        guard sent == message.count else { throw SystemError.last("sendto") }
-        if try client.wait(for: Int16(POLLIN), milliseconds: 1000) { return try client.read(upTo: 2000) }
+        throw SystemError("recv", "DHCPv6", code: ETIMEDOUT)
     }
-    throw SystemError("recv", "DHCPv6", code: ETIMEDOUT)
+
+    /// SOLICIT; the ADVERTISE.
+    func solicit() throws -> [UInt8] { try exchange(1, []) }
+
+    /// SOLICIT and REQUEST; the REPLY.
+    func lease() throws -> [UInt8] {
+        let advertised = try solicit()
+        var rest = advertised.dropFirst(4)
+        while rest.count >= 4 {
+            let bytes = Array(rest.prefix(4))
+            let length = Int(bytes[2]) << 8 | Int(bytes[3])
+            // The server's identifier has to stand in the request.
+            if bytes[..<2] == [0, 2] { return try exchange(3, Array(rest.prefix(4 + length))) }
+            rest = rest.dropFirst(4 + length)
+        }
+        return advertised
+    }
+}
+
+extension [UInt8] {
+    fileprivate func holds(_ address: String) -> Bool {
+        guard let bytes = IPAddress(address)?.bytes, count >= 16 else { return false }
+        return (0...count - 16).contains { self[$0..<$0 + 16].elementsEqual(bytes) }
+    }
 }

@@ -26,7 +26,6 @@ import Testing
         except-interface=lo
         log-facility=-
         quiet-dhcp
-        quiet-dhcp6
         quiet-ra
         user=dnsmasq
 

@@ -4,6 +4,7 @@ import Glibc
 import LinuxSystem
 import OCIRuntimeSpec
 import Sandbox
+import SandboxFakes
 import TestSupport
 import Testing
 

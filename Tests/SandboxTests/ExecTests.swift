@@ -2,6 +2,7 @@ import ContainerIO
 import Glibc
 import LinuxSystem
 import Sandbox
+import SandboxFakes
 import TestSupport
 import Testing
 
@@ -192,6 +193,41 @@ extension Pod {
         #expect(exits.last == "exited vm/vm 1000 0")
         #expect(await pod.code { _ = try await $0.start("vm", exec: "never") } == .failedPrecondition)
         gate.open()
+    }
+
+    /// A guest that crashes under a command: nobody waits for its agent, and the streams end for late readers too.
+    @Test func anExecEndsWithItsMachineThoughTheAgentNeverAnswers() async throws {
+        let gate = Gate()
+        defer { gate.open() }
+        let (pod, machine) = try await pod(gate: gate)
+        let (out, err) = (try pod.directory.fifo("out"), try pod.directory.fifo("err"))
+        try await pod.run("e", stdio: Stdio(stdout: out, stderr: err))
+        #expect(await eventually { machine.journal.contains("execute") })
+        machine.end(status: 70)
+        #expect(try await pod.sandbox.wait("vm", exec: "e").status == 137)
+        #expect(try await pod.sandbox.wait("vm").status == 70)
+        for path in [out, err] {
+            // Blocks until there is a writer, as containerd's open(2) does.
+            let bytes = try await Thread.run("late-reader") {
+                try FileDescriptor.open(path, O_RDONLY).readToEnd(limit: 100)
+            }
+            #expect(bytes.isEmpty)
+        }
+        #expect(try await pod.sandbox.delete("vm", exec: "e").exit.status == 137)
+        #expect(try await pod.sandbox.delete("vm").exit.status == 70)
+    }
+
+    /// The agent's connection breaks a moment before QEMU's end is known.
+    @Test func anExecWhoseAgentVanishesEndsBeforeItsMachine() async throws {
+        let (pod, machine) = try await pod { _ in throw SandboxError(.unavailable, "the agent has vanished") }
+        let path = try pod.directory.fifo("err")
+        let errors = try reader(path)
+        try await pod.run("e", stdio: Stdio(stderr: path))
+        #expect(try await pod.sandbox.wait("vm", exec: "e").status == 126)
+        machine.end(status: 70)
+        #expect(try await pod.sandbox.wait("vm").status == 70)
+        #expect(await text(errors) == "slipway: the agent has vanished\n")
+        #expect(pod.events.all.filter { $0.hasPrefix("exited") } == ["exited vm/e 1000 126", "exited vm/vm 1000 70"])
     }
 
     @Test func whoWaitsForAnExecThatIsDeletedUnstartedIsAnswered() async throws {

@@ -2,6 +2,7 @@ import Cgroup
 import ContainerIO
 import LinuxSystem
 import Sandbox
+import SandboxFakes
 import TestSupport
 import Testing
 

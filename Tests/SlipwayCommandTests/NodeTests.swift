@@ -70,6 +70,46 @@ import Testing
         #expect(!mounts.contains(row.uid) && !cgroups().contains { $0.contains(row.uid) })
     }
 
+    @Test func aPodWithCPUsOfItsOwn() async throws {
+        let node = try PrivateNode()
+        defer { node.end() }
+        let manifest = """
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: pinned}
+            spec:
+              terminationGracePeriodSeconds: 1
+              containers:
+                - name: a
+                  image: slipway.local/cnf:latest
+                  imagePullPolicy: IfNotPresent
+                  command: [sh, -c, "grep _allowed_list /proc/self/status; cat /proc/self/cgroup; exec sleep 600"]
+                  resources: {limits: {cpu: 1, memory: 32Mi}}
+            """
+        try Data(manifest.utf8).write(to: URL(filePath: "\(node.directory)/pod.yaml"))
+        let parent = "/slipway-test-\(UUID().uuidString.prefix(8).lowercased())"
+        let run = try node.slipway(
+            "run", "-f", "\(node.directory)/pod.yaml", "--cpuset", "0", "--mems", "0", "--cgroup-parent", parent,
+            "--wait-ready", parent, played: true)
+        defer { removeCgroups(parent) }
+        #expect(run.status == 0, "\(run)")
+        let logs = try node.slipway("logs", "pinned")
+        #expect(logs.output.contains("Cpus_allowed_list:\t0\nMems_allowed_list:\t0\n"), "\(logs)")
+        #expect(try node.slipway("rm", "pinned", played: true).status == 0)
+
+        let two = try node.slipway("run", "-f", "\(node.directory)/pod.yaml", "--cpuset", "0-1", played: true)
+        #expect(two.status == 2 && two.errors.contains("limits.cpu: is 1, and the CPUs 0-1 are 2"), "\(two)")
+    }
+
+    /// A cgroup that the command was told to use is left to who has named it.
+    private func removeCgroups(_ path: String) {
+        let root = "/sys/fs/cgroup"
+        for hierarchy in (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? [] {
+            rmdir("\(root)/\(hierarchy)\(path)")
+        }
+        rmdir(root + path)
+    }
+
     @Test func whatContainerdRefusesIsSaidWholeAndTakenBack() async throws {
         let node = try PrivateNode()
         defer { node.end() }

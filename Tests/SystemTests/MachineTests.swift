@@ -8,24 +8,6 @@ import Testing
 
 /// Machines as pods on a real containerd. Serial: each test counts what is left on the machine after it.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct MachineTests {
-    private func withPod(
-        _ name: String, annotations: [String: String] = [:], image: String = "slipway.local/tiny-vnf:latest",
-        stdin: Bool = false, _ body: (inout Pod) async throws -> Void
-    ) async throws {
-        let before = Node.remains()
-        try await Node.connected { runtime in
-            var pod = try await Pod(runtime, name, annotations: annotations)
-            do {
-                try await pod.start(image: image, stdin: stdin)
-                try await body(&pod)
-            } catch {
-                Issue.record("\(name): \(error); log: \((try? File.text(pod.state.log)) ?? "none")")
-            }
-            try await pod.remove()
-        }
-        await Node.expectNothingLeft(since: before)
-    }
-
     @Test func aMachineIsThePodThatWasAskedFor() async throws {
         try await withPod("whole") { pod in
             await pod.expect("tiny-vnf: ready \(try await pod.address)")
@@ -110,6 +92,31 @@ import Testing
             try UnixSocket.connect(pod.state.console).write(Array("sleep 1; echo c >/proc/sysrq-trigger\n".utf8))
             let code = try await pod.exitCode()
             #expect(code == 70)
+        }
+    }
+
+    @Test func aCommandThatCrashesItsGuestEnds() async throws {
+        try await withPod("crashing") { pod in
+            await pod.expect("tiny-vnf: ready")
+            // The agent is there.
+            _ = try await pod.run("/bin/hostname")
+            let begin = ContinuousClock.now
+            #expect(await pod.tryToRun("/bin/sh", "-c", "echo c >/proc/sysrq-trigger") != "0")
+            #expect(ContinuousClock.now - begin < .seconds(15))
+            #expect(try await pod.exitCode() == 70)
+        }
+    }
+
+    /// Each is over within a millisecond of its start, perhaps before containerd has opened its end of the streams.
+    @Test func commandsForAGuestWithoutAnAgentFailAtOnce() async throws {
+        try await withPod("agentless") { pod in
+            await pod.expect("tiny-vnf: ready")
+            _ = try await pod.run("/bin/hostname")
+            try UnixSocket.connect(pod.state.console).write(Array("killall qemu-ga; echo killed $((40 + 2))\n".utf8))
+            await pod.expect("killed 42")
+            var ends: [String: Int] = [:]
+            for _ in 0..<300 { ends[await pod.tryToRun("/bin/true"), default: 0] += 1 }
+            #expect(ends == ["126": 300])
         }
     }
 

@@ -111,9 +111,37 @@ struct Pod: Sendable {
         return output
     }
 
+    /// Runs a command in the guest once, 20 s at most; its exit code, or the failure that the runtime reports instead.
+    func tryToRun(_ words: String...) async -> String {
+        do {
+            return "\(try await runtime.execSync(words, in: container, timeout: 20).exitCode)"
+        } catch {
+            return "\(error)"
+        }
+    }
+
     var state: StateDirectory { StateDirectory(namespace: "k8s.io", sandbox: id) }
     var record: SandboxRecord { get throws { try SandboxRecord(readingFrom: state) } }
     var address: String { get async throws { try await runtime.podSandboxStatus(id).status.network.ip } }
+}
+
+/// Plays a pod with one machine, and expects that nothing is left of it when `body` is done.
+func withPod(
+    _ name: String, annotations: [String: String] = [:], image: String = "slipway.local/tiny-vnf:latest",
+    stdin: Bool = false, _ body: (inout Pod) async throws -> Void
+) async throws {
+    let before = Node.remains()
+    try await Node.connected { runtime in
+        var pod = try await Pod(runtime, name, annotations: annotations)
+        do {
+            try await pod.start(image: image, stdin: stdin)
+            try await body(&pod)
+        } catch {
+            Issue.record("\(name): \(error); log: \((try? File.text(pod.state.log)) ?? "none")")
+        }
+        try await pod.remove()
+    }
+    await Node.expectNothingLeft(since: before)
 }
 
 extension String {

@@ -1,5 +1,6 @@
 import ContainerdAPI
 import LinuxSystem
+import SandboxFakes
 import TTRPC
 import TestSupport
 import Testing

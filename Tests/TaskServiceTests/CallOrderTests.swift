@@ -3,6 +3,7 @@ import ContainerdAPI
 import Glibc
 import LinuxSystem
 import Sandbox
+import SandboxFakes
 import SwiftProtobuf
 import TTRPC
 import TestSupport
@@ -153,7 +154,7 @@ private struct Player {
         let containerd = player.containerd
         let pod = try await player.run("pod")
         containerd.host.fail("create vm")
-        #expect(await code { try await containerd.create("vm") } == .unknown)
+        #expect(await code { try await containerd.create("vm") } == .internal)
         #expect(await code { try await containerd.delete("vm") } == .notFound)
         try await containerd.shutdown("vm")
         #expect(try await containerd.state("pod").status == .running)
@@ -173,7 +174,7 @@ private struct Player {
     @Test func aSandboxThatCannotBeCreatedEnds() async throws {
         let containerd = try Containerd()
         containerd.host.fail("prepare pod")
-        #expect(await code { try await containerd.create("pod") } == .unknown)
+        #expect(await code { try await containerd.create("pod") } == .internal)
         #expect(await code { try await containerd.delete("pod") } == .notFound)
         try await containerd.shutdown("pod")
         #expect(containerd.ended.isRaised && containerd.host.journal.all == ["prepare pod", "close"])

@@ -2,6 +2,7 @@ import ContainerIO
 import ContainerdAPI
 import LinuxSystem
 import Sandbox
+import SandboxFakes
 import SwiftProtobuf
 import TTRPC
 import TaskService

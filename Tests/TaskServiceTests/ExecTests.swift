@@ -3,6 +3,7 @@ import ContainerdAPI
 import Glibc
 import LinuxSystem
 import Sandbox
+import SandboxFakes
 import SwiftProtobuf
 import TTRPC
 import TestSupport

@@ -1,5 +1,6 @@
 import ContainerdAPI
 import LinuxSystem
+import SandboxFakes
 import SwiftProtobuf
 import Synchronization
 import TTRPC

@@ -1,5 +1,6 @@
 import Cgroup
 import ContainerdAPI
+import SandboxFakes
 import SwiftProtobuf
 import TTRPC
 import TestSupport

@@ -1,11 +1,11 @@
 import Cgroup
-import Configuration
 import ContainerIO
 import ContainerdAPI
+import Glibc
 import LinuxSystem
-import MachinePlanning
 import OCIRuntimeSpec
 import Sandbox
+import SandboxFakes
 import SwiftProtobuf
 import TTRPC
 import TaskService
@@ -259,23 +259,33 @@ struct Row: Sendable, CustomTestStringConvertible {
 
     // MARK: Errors of other modules
 
-    static let errors: [(any Error, StatusCode)] = [
-        (StatusError(.dataLoss, "x"), .dataLoss), (SandboxError(.notFound, "x"), .notFound),
-        (SandboxError(.alreadyExists, "x"), .alreadyExists),
-        (SandboxError(.failedPrecondition, "x"), .failedPrecondition),
-        (SandboxError(.invalidArgument, "x"), .invalidArgument), (SandboxError(.unimplemented, "x"), .unimplemented),
-        (SandboxError(.resourceExhausted, "x"), .resourceExhausted), (SandboxError(.unavailable, "x"), .unavailable),
-        (SandboxError(.internalError, "x"), .internal), (SpecError("x", "y"), .invalidArgument),
-        (CgroupError.noHierarchy, .internal), (SystemError("x", code: 5), .internal), (FakeError(call: "x"), .unknown),
-        (CancellationError(), .unknown),
-    ]
+    @Test(
+        arguments: [
+            (.notFound, .notFound), (.alreadyExists, .alreadyExists), (.failedPrecondition, .failedPrecondition),
+            (.invalidArgument, .invalidArgument), (.unimplemented, .unimplemented),
+            (.resourceExhausted, .resourceExhausted), (.unavailable, .unavailable), (.internalError, .internal),
+        ] as [(SandboxError.Code, StatusCode)])
+    func everyClassHasItsCode(_ of: SandboxError.Code, code: StatusCode) {
+        #expect(StatusError(SandboxError(of, "x")) == StatusError(code, "x"))
+    }
 
-    @Test func everyErrorHasItsCode() {
-        for (error, code) in Self.errors {
-            #expect(StatusError(mapping: error).code == code, "\(error)")
+    /// What a host throws reaches the caller under the class that the host gives it.
+    @Test(
+        arguments: [
+            (SystemError("write", "/x", code: ENOSPC), .resourceExhausted, "write /x: No space left on device"),
+            (CgroupError.noHierarchy, .internal, CgroupError.noHierarchy.description),
+            (SandboxError(.unavailable, "x"), .unavailable, "x"), (FakeError(call: "x"), .internal, nil),
+            (CancellationError(), .internal, nil),
+        ] as [(any Error, StatusCode, String?)])
+    func aHostsErrorHasItsCode(_ error: any Error, code: StatusCode, sentence: String?) async throws {
+        let containerd = try Containerd()
+        containerd.host.fail("create vm", with: error)
+        do {
+            try await containerd.create("vm")
+            Issue.record("Create succeeded")
+        } catch let answer as StatusError {
+            #expect(answer.code == code && (sentence == nil || answer.message == sentence), "\(answer.message)")
         }
-        #expect(Set(Self.errors.compactMap { ($0.0 as? SandboxError)?.code }).count == SandboxError.Code.allCases.count)
-        #expect(throws: Endpoint.Unknown.self) { try Endpoint("x") }
     }
 
     @Test func sentencesReachTheCaller() async throws {

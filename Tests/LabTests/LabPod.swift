@@ -1,0 +1,102 @@
+import CRIProtocol
+import FoundationEssentials
+import LinuxSystem
+import SwiftProtobuf
+import Testing
+
+/// A pod with one machine in the lab, played through CRI as a kubelet does it.
+///
+/// The guest is a boot sector that says that it runs and halts: its CPUs are emulated by an emulated CPU.
+struct LabPod: Sendable {
+    /// Who makes the pod's cgroup on a node, and how its path is told to the container runtime.
+    enum Driver: Sendable { case systemd, cgroupfs }
+
+    let runtime: CRIClient
+    let config: CRIPodSandboxConfig
+    /// The pod's own cgroup below the hierarchy.
+    let cgroup: String
+    /// The sandbox's id.
+    let id: String
+    /// The container's id.
+    var container = ""
+
+    /// Makes the pod's cgroup, as a kubelet does, and the sandbox in it.
+    init(_ runtime: CRIClient, _ name: String, _ driver: Driver, annotations: [String: String] = [:]) async throws {
+        self.runtime = runtime
+        let uid = UUID().uuidString.lowercased()
+        switch driver {
+        case .systemd:
+            let unit = "kubepods-burstable-pod\(uid.split(separator: "-").joined(separator: "_")).slice"
+            cgroup = "/kubepods.slice/kubepods-burstable.slice/\(unit)"
+            try Lab.run("lab slice \(unit)")
+        case .cgroupfs:
+            cgroup = "/kubepods/burstable/pod\(uid)"
+            try Lab.run("mkdir -p /sys/fs/cgroup\(cgroup)")
+        }
+        let logs = "/var/log/pods/default_\(name)_\(uid)"
+        try Lab.run("mkdir -p \(logs)")
+        let parent = cgroup
+        config = CRIPodSandboxConfig.with {
+            $0.metadata = .with {
+                $0.name = name
+                $0.namespace = "default"
+                $0.uid = uid
+            }
+            $0.hostname = name
+            $0.annotations = annotations
+            $0.logDirectory = logs
+            $0.linux = .with { $0.cgroupParent = parent }
+        }
+        do {
+            id = try await runtime.runPodSandbox(config, handler: "slipway")
+        } catch {
+            Self.removeOwn(cgroup, logs)
+            throw error
+        }
+    }
+
+    /// Creates and starts the machine.
+    mutating func start(
+        memory: Int64 = 96 << 20, cpus: Int64 = 1, _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
+    ) async throws {
+        var resources = CRILinuxContainerResources.with {
+            $0.memoryLimitInBytes = memory
+            $0.cpuPeriod = 100_000
+            $0.cpuQuota = cpus * 100_000
+        }
+        more(&resources)
+        let config = CRIContainerConfig.with {
+            $0.metadata = .with { $0.name = "machine" }
+            $0.image = .with { $0.image = "slipway.local/boot-sector:latest" }
+            $0.logPath = "machine.log"
+            $0.linux = .with { $0.resources = resources }
+        }
+        container = try await runtime.createContainer(config, in: id, sandboxConfig: self.config)
+        try await runtime.startContainer(container)
+    }
+
+    /// QEMU's pid in the lab.
+    var qemu: Int32 {
+        get throws { try #require(Int32(try Lab.run("lab qemu \(container)").filter { !$0.isWhitespace })) }
+    }
+
+    /// The end of the sandbox's own log, which says how it came to where it is.
+    var log: String { (try? Lab.run("tail -n 20 /run/slipway/\(id.prefix(8))-*/sandbox.log")) ?? "no log" }
+
+    /// Stops and removes everything of it, the kubelet's part included.
+    func remove() async throws {
+        try await runtime.stopPodSandbox(id)
+        try await runtime.removePodSandbox(id)
+        Self.removeOwn(cgroup, config.logDirectory)
+    }
+
+    /// The kubelet's part: cgroups that are not empty are not removed, and show up as remains.
+    private static func removeOwn(_ cgroup: String, _ logs: String) {
+        let unit = cgroup.split(separator: "/").last.map(String.init) ?? ""
+        _ = try? Lab.run(
+            unit.hasSuffix(".slice")
+                ? "systemctl stop \(unit) kubepods-burstable.slice kubepods.slice"
+                : "cd /sys/fs/cgroup; rmdir -p .\(cgroup)")
+        _ = try? Lab.run("rm -rf \(logs)")
+    }
+}
