@@ -124,7 +124,7 @@ let package = Package(
             "SlipwayCommand",
             [
                 "CLinux", "CRIProtocol", "Cgroup", "Configuration", "HostTopology", "Libvirt", "LibvirtMachine",
-                "LinuxSystem", "MachinePlanning", "MachineVerification", "PodManifest", "StateDirectory",
+                "LinuxSystem", "MachinePlanning", "MachineVerification", "OCIRuntimeSpec", "PodManifest", "StateDirectory",
                 "TopologyDrawing", "Version",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -176,7 +176,8 @@ let package = Package(
         tests(
             "SlipwayCommand",
             [
-                "CRIProtocol", "PodManifest", protobuf, "slipway",
+                "CRIProtocol", "HostFixtures", "HostTopology", "MachinePlanning", "MachineVerification", "PodManifest",
+                "StateDirectory", "TestSupport", protobuf, "slipway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         tests("MachinePlanning", ["HostFixtures", "HostTopology", "TestSupport"]),

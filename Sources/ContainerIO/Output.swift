@@ -26,12 +26,13 @@ public final class Output: Sendable {
             var information = stat()
             let isFIFO = stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFIFO
             if isFIFO {
-                // ENXIO: no reader (fifo(7)). One that waits in open(2) counts.
-                let hasReader = (try? FileDescriptor.open(path, O_WRONLY | O_NONBLOCK)) != nil
+                // ENXIO: no reader (fifo(7)); one that waits in open(2) counts. It must not be closed before the other
+                // ends are open, as that reader would take it for the end.
+                let writing = try? FileDescriptor.open(path, O_WRONLY | O_NONBLOCK)
                 // O_RDWR never blocks on Linux (fifo(7)); the writing end alone would fail without a reader.
                 readEnd = try FileDescriptor.open(path, O_RDWR | O_NONBLOCK)
-                awaited = hasReader ? nil : try FileDescriptor.open(path, O_WRONLY | O_NONBLOCK)
-                writer = try BoundedWriter(FileDescriptor.open(path, O_WRONLY | O_NONBLOCK), limit: limit)
+                awaited = writing == nil ? try FileDescriptor.open(path, O_WRONLY | O_NONBLOCK) : nil
+                writer = try BoundedWriter(writing ?? .open(path, O_WRONLY | O_NONBLOCK), limit: limit)
             } else {
                 writer = try BoundedWriter(
                     FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: 0o644), limit: limit)

@@ -191,6 +191,7 @@ struct MemoryPlacement {
         let all = CPUSet(0..<vcpus)
         guard host.nodes.count > 1 || isHuge else {
             reason = "\(grant.reason); the node has one memory node"
+            floating = grant.avoids.isEmpty ? .anywhere : .floating(grant.usable)
             cells = [cell(all, nil, [], .preferred, "the node has one memory node")]
             return
         }
@@ -205,7 +206,7 @@ struct MemoryPlacement {
         }
         if let best {
             let cpus = best.cpus.intersection(grant.usable)
-            floating = host.nodes.count > 1 ? .floating(cpus) : .anywhere
+            floating = host.nodes.count > 1 || !grant.avoids.isEmpty ? .floating(cpus) : .anywhere
             let fit =
                 candidates.count == 1
                 ? "the one node with room"
@@ -215,6 +216,7 @@ struct MemoryPlacement {
             return
         }
         reason = "\(grant.reason); no single node has CPUs and memory for all of it"
+        floating = grant.avoids.isEmpty ? .anywhere : .floating(grant.usable)
         guard isHuge else {
             cells = [cell(all, nil, [], .preferred, "no single node has room")]
             return

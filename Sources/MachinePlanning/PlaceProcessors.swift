@@ -6,8 +6,10 @@ struct ProcessorGrant {
     var pins: [Int] = []
     /// The CPU that runs QEMU's own threads alone.
     var isolated: Int?
-    /// The CPUs that the pod may use: its cpuset, else every online one.
+    /// The CPUs that the pod may use: its cpuset, else every online one; without those of other pods.
     var usable: CPUSet
+    /// CPUs of other pods that it could use otherwise.
+    var avoids: CPUSet = []
     /// Why they are or are not its own.
     var reason: String
 
@@ -36,8 +38,10 @@ struct ProcessorGrant {
                 problem: "CPU \(missing) of \(request.cpus) is not online on this node, whose CPUs are \(online)")
         }
         guard Self.isExclusive(request) else {
-            let available = (request.cpus.isEmpty ? online : request.cpus).subtracting(foreign)
-            usable = available.isEmpty ? (request.cpus.isEmpty ? online : request.cpus) : available
+            let granted = request.cpus.isEmpty ? online : request.cpus
+            // Where every CPU is somebody's, sharing is all that is left.
+            avoids = granted.isSubset(of: foreign) ? [] : granted.intersection(foreign)
+            usable = granted.subtracting(avoids)
             reason =
                 request.cpus.isEmpty
                 ? "no CPUs are the pod's own: the container has no cpuset"

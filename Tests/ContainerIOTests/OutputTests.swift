@@ -160,6 +160,25 @@ import Testing
         #expect(ContinuousClock.now - start < .seconds(8))
     }
 
+    /// containerd waits in open(2) when the sandbox opens the other end.
+    @Test func aReaderThatWaitsInOpenSeesNoEndTooSoon() async throws {
+        for round in 0..<300 {
+            let path = try directory.fifo("out\(round)")
+            let waiting = Flag()
+            let reading = Task {
+                try await Thread.run("early-reader") {
+                    waiting.raise()
+                    return try FileDescriptor.open(path, O_RDONLY).readToEnd(limit: 100)
+                }
+            }
+            #expect(await eventually { waiting.isRaised })
+            let output = try Output(.fifo(path), owner: owner)
+            output.write(lines(round..<round + 1))
+            await output.finish()
+            #expect(try await reading.value == lines(round..<round + 1), "round \(round)")
+        }
+    }
+
     @Test func aReaderThatWasThereIsNotWaitedFor() async throws {
         let path = try directory.fifo("out")
         let reader = try Reader(fifo: path)

@@ -72,8 +72,12 @@ import Testing
             }
         }
         if case .floating(let cpus) = placement.processors.value {
-            #expect(cpus.count >= plan.vcpus.value, comment)
-            #expect(host.nodes.contains { cpus.isSubset(of: $0.cpus) }, comment)
+            #expect(!cpus.isEmpty && cpus.isSubset(of: request.cpus.isEmpty ? host.online : request.cpus), comment)
+            if let node = placement.cells.first?.node {
+                #expect(cpus.isSubset(of: host.node(node)?.cpus ?? []) && cpus.count >= plan.vcpus.value, comment)
+            }
+            let foreign = others.reduce(CPUSet()) { $0.union($1.cpus) }
+            #expect(cpus.isDisjoint(with: foreign) || host.online.isSubset(of: foreign), comment)
         }
         let topology = placement.topology.value
         #expect(topology.sockets * topology.cores * topology.threads == plan.vcpusLimit.value, comment)
@@ -279,6 +283,14 @@ import Testing
         request.annotations.emulatorThreads = .isolate
         let isolated = try MachinePlan(request, on: Self.twoNodes).placement
         #expect(isolated.realtime.value == [0] && isolated.emulator.value == [3])
+    }
+
+    @Test func whoHasNoCPUsOfItsOwnLeavesOthersAlone() throws {
+        let others = [Holding(pod: "nf/other", cpus: [1, 2])]
+        #expect(
+            try MachinePlan(.sample, on: .plain, beside: others).placement.processors.value == .floating([0, 3]))
+        let all = [Holding(pod: "nf/other", cpus: [0, 1, 2, 3])]
+        #expect(try MachinePlan(.sample, on: .plain, beside: all).placement.processors.value == .anywhere)
     }
 
     @Test func aFunctionIsInTheCellOfItsNode() throws {

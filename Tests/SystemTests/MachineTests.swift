@@ -115,7 +115,13 @@ import Testing
             try UnixSocket.connect(pod.state.console).write(Array("killall qemu-ga; echo killed $((40 + 2))\n".utf8))
             await pod.expect("killed 42")
             var ends: [String: Int] = [:]
-            for _ in 0..<300 { ends[await pod.tryToRun("/bin/true"), default: 0] += 1 }
+            for _ in 0..<6 {
+                // gRPC's client takes many small answers on one connection for an attack, and closes it.
+                try await Node.connected { runtime in
+                    let pod = Pod(runtime, adopting: pod)
+                    for _ in 0..<50 { ends[await pod.tryToRun("/bin/true"), default: 0] += 1 }
+                }
+            }
             #expect(ends == ["126": 300])
         }
     }
