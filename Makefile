@@ -1,7 +1,7 @@
 # Targets for people: make demo, make test, make bench, make install. All need root; see README.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help dependencies shim command build demo test bench lint install uninstall clean
+.PHONY: help dependencies shim command build demo test bench lab lab-shell lint install uninstall clean
 
 SCRATCH := .build-release
 PROGRAMS := containerd-shim-slipway-v2 slipway-sandbox slipway
@@ -9,7 +9,7 @@ BIN := $(CURDIR)/$(SCRATCH)/bin
 CACHE := $(or $(SLIPWAY_CACHE),/var/cache/slipway-build)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 dependencies: ## installs the Debian packages that build, tests and demo need
 	@Tests/node/dependencies.sh
@@ -41,6 +41,12 @@ demo: dependencies shim command ## a VNF and a CNF on one network, on a private 
 
 test: dependencies lint shim ## every test, root ones included
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/test.sh
+
+lab: dependencies shim command ## the tests that need NUMA nodes, an IOMMU and cgroup v2: a virtual machine plays the node
+	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/test.sh
+
+lab-shell: dependencies shim command ## a terminal in that virtual machine, which is gone afterwards
+	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/shell.sh
 
 bench: dependencies shim command ## one JSON object a line
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/bench.sh

@@ -142,6 +142,10 @@ let package = Package(
         tests("InterruptAffinity", ["HostTopology", "StateDirectory", "TestSupport"]),
         tests("SandboxRemains", ["HostTopology", "StateDirectory", "TestSupport"]),
         module("SandboxFakes", ["Cgroup", "LinuxSystem", "OCIRuntimeSpec", "Sandbox"]),
+        .executableTarget(
+            name: "slipway-bench",
+            dependencies: ["HostFixtures", "HostTopology", "MachinePlanning", "MachineVerification"],
+            path: "Tests/Bench", swiftSettings: strict),
         tests("TTRPC", [protobuf]),
         tests("ContainerdAPI", [protobuf]),
         tests(
@@ -194,7 +198,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "SystemTests",
-            dependencies: ["CRIProtocol", "LinuxSystem", "StateDirectory", "TestSupport", protobuf],
+            dependencies: [
+                "CRIProtocol", "HostTopology", "LinuxSystem", "MachineVerification", "StateDirectory", "TestSupport",
+                protobuf,
+            ],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

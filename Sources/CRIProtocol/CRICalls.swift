@@ -125,6 +125,17 @@ extension CRICalls {
         return try await call(.containerStatus, request)
     }
 
+    /// Changes limits of a running container; what is 0 or empty stays as it is.
+    public func updateContainerResources(
+        _ id: String, to resources: CRILinuxContainerResources
+    ) async throws(CRIError) {
+        let request = CRIUpdateContainerResourcesRequest.with {
+            $0.containerID = id
+            $0.linux = resources
+        }
+        let _: CRIUpdateContainerResourcesResponse = try await call(.updateContainerResources, request)
+    }
+
     /// Runs a command in a container and waits for its end.
     ///
     /// - Parameter timeout: seconds until the runtime kills the command; 0 for no end.

@@ -11,6 +11,7 @@ public enum CRIMethod: String, CaseIterable, Sendable {
     case startContainer = "StartContainer"
     case stopContainer = "StopContainer"
     case removeContainer = "RemoveContainer"
+    case updateContainerResources = "UpdateContainerResources"
     case listContainers = "ListContainers"
     case containerStatus = "ContainerStatus"
     case execSync = "ExecSync"

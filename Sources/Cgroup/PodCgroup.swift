@@ -17,6 +17,15 @@ extension Cgroup {
         return limit
     }
 
+    /// Microseconds a period that realtime threads of the group may run; nil where the kernel does not share that out by
+    /// group.
+    public var realtimeRuntime: Int64? {
+        guard case .v1 = hierarchy, let directory = directory(of: "cpu"),
+            let text = try? File.text("\(directory)/cpu.rt_runtime_us", limit: 64)
+        else { return nil }
+        return Int64(text.split(separator: "\n").first ?? "")
+    }
+
     /// Takes the limit of CPU time away where there is one: a thread that is throttled in the middle of its work misses
     /// its deadline, whatever its priority.
     ///

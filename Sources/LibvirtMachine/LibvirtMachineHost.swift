@@ -168,6 +168,7 @@ public actor LibvirtMachineHost: MachineHost {
 
             let cgroup = try makeCgroup(spec, plan, &undo)
             traces.cgroup = cgroup
+            if plan.placement.locked.value { try Privileges().check(plan, cgroup: cgroup) }
             undo.add { try? NetworkBinding().unbindAll() }
             try network.apply(owner: user.id, hostName: plan.identity.podName)
             traces.network = network

@@ -57,7 +57,8 @@ struct LabPod: Sendable {
 
     /// Creates and starts the machine.
     mutating func start(
-        memory: Int64 = 96 << 20, cpus: Int64 = 1, _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
+        memory: Int64 = 96 << 20, cpus: Int64 = 1, devices: [CRIDevice] = [], attempt: UInt32 = 0,
+        _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
     ) async throws {
         var resources = CRILinuxContainerResources.with {
             $0.memoryLimitInBytes = memory
@@ -66,8 +67,12 @@ struct LabPod: Sendable {
         }
         more(&resources)
         let config = CRIContainerConfig.with {
-            $0.metadata = .with { $0.name = "machine" }
+            $0.metadata = .with {
+                $0.name = "machine"
+                $0.attempt = attempt
+            }
             $0.image = .with { $0.image = "slipway.local/boot-sector:latest" }
+            $0.devices = devices
             $0.logPath = "machine.log"
             $0.linux = .with { $0.resources = resources }
         }

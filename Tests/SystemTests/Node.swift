@@ -52,6 +52,9 @@ enum Node {
         for user in (try? File.list("/run/slipway/.users")) ?? [] where UInt32(user) != nil {
             found.insert("user \(user)")
         }
+        for claim in (try? File.list("/run/slipway/.claims")) ?? [] where !claim.hasPrefix(".") {
+            found.insert("claim \(claim)")
+        }
         for name in (try? File.list("/proc")) ?? [] {
             guard let pid = Int32(name), let line = try? File.text("/proc/\(pid)/cmdline", limit: 1 << 16) else {
                 continue

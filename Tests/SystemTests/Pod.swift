@@ -48,8 +48,14 @@ struct Pod: Sendable {
     /// Creates and starts the machine.
     mutating func start(
         image: String = "slipway.local/tiny-vnf:latest", memory: Int64 = 192 << 20, cpus: Int64 = 1,
-        stdin: Bool = false, attempt: UInt32 = 0
+        stdin: Bool = false, attempt: UInt32 = 0, _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
     ) async throws {
+        var resources = CRILinuxContainerResources.with {
+            $0.memoryLimitInBytes = memory
+            $0.cpuPeriod = 100_000
+            $0.cpuQuota = cpus * 100_000
+        }
+        more(&resources)
         let container = CRIContainerConfig.with {
             $0.metadata = .with {
                 $0.name = "machine"
@@ -59,13 +65,7 @@ struct Pod: Sendable {
             $0.logPath = "machine.log"
             $0.stdin = stdin
             $0.tty = stdin
-            $0.linux = .with {
-                $0.resources = .with {
-                    $0.memoryLimitInBytes = memory
-                    $0.cpuPeriod = 100_000
-                    $0.cpuQuota = cpus * 100_000
-                }
-            }
+            $0.linux = .with { $0.resources = resources }
         }
         self.container = try await runtime.createContainer(container, in: id, sandboxConfig: config)
         try await runtime.startContainer(self.container)

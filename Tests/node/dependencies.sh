@@ -11,7 +11,7 @@ packages=(
     # images of the examples
     busybox-static extlinux syslinux-common mtools dosfstools e2fsprogs cpio zstd xz-utils debootstrap
     # tests
-    xorriso cloud-init python3-yaml nftables iptables iputils-ping socat curl tcpdump
+    xorriso cloud-init python3-yaml nftables iptables iputils-ping socat curl tcpdump openssh-client util-linux
 )
 missing=()
 for package in "${packages[@]}"; do
