@@ -1,7 +1,7 @@
 # Targets for people: make demo, make test, make bench, make install. All need root; see README.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help dependencies shim command build demo test bench lab lab-shell lint install uninstall clean
+.PHONY: help dependencies shim command build demo test bench lab lab-shell fuzz lint install uninstall clean
 
 SCRATCH := .build-release
 PROGRAMS := containerd-shim-slipway-v2 slipway-sandbox slipway
@@ -50,6 +50,9 @@ lab-shell: dependencies shim command ## a terminal in that virtual machine, whic
 
 bench: dependencies shim command ## one JSON object a line
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/bench.sh
+
+fuzz: dependencies ## coverage-guided fuzzing of everything that parses what others send, a minute for each
+	@SLIPWAY_CACHE=$(CACHE) Tests/fuzz/run.sh 60
 
 lint: ## format and style
 	@swift format lint --strict --recursive --parallel Package.swift Sources Tests

@@ -97,8 +97,7 @@ let package = Package(
         module(
             "TaskService",
             [
-                "Cgroup", "Configuration", "ContainerIO", "ContainerdAPI", "LinuxSystem", "MachinePlanning",
-                "OCIRuntimeSpec", "Sandbox", "TTRPC", protobuf,
+                "Cgroup", "ContainerIO", "ContainerdAPI", "LinuxSystem", "OCIRuntimeSpec", "Sandbox", "TTRPC", protobuf,
             ]),
         module(
             "ShimFront",
@@ -124,7 +123,8 @@ let package = Package(
             "SlipwayCommand",
             [
                 "CLinux", "CRIProtocol", "Cgroup", "Configuration", "HostTopology", "Libvirt", "LibvirtMachine",
-                "LinuxSystem", "MachinePlanning", "MachineVerification", "OCIRuntimeSpec", "PodManifest", "StateDirectory",
+                "LinuxSystem", "MachinePlanning", "MachineVerification", "OCIRuntimeSpec", "PodManifest",
+                "StateDirectory",
                 "TopologyDrawing", "Version",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -158,11 +158,17 @@ let package = Package(
         tests(
             "TaskService",
             [
-                "Cgroup", "Configuration", "ContainerIO", "ContainerdAPI", "MachinePlanning", "OCIRuntimeSpec",
-                "Sandbox", "SandboxFakes", "TTRPC", "TestSupport", protobuf,
+                "Cgroup", "ContainerIO", "ContainerdAPI", "OCIRuntimeSpec", "Sandbox", "SandboxFakes", "TTRPC",
+                "TestSupport", protobuf,
             ], exclude: ["Golden"]),
         tests("Netlink", ["CLinux"]),
         tests("PodNetwork", ["CLinux", "Netlink", "TestSupport"]),
+        tests(
+            "LibvirtMachine",
+            [
+                "Configuration", "DiskImage", "GuestConfiguration", "Libvirt", "MachinePlanning", "PodNetwork",
+                "Sandbox", "StateDirectory", "TestSupport",
+            ]),
         tests("Cgroup"),
         tests("Accelerator"),
         tests("DiskImage"),

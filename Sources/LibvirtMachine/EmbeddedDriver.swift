@@ -29,7 +29,7 @@ struct EmbeddedDriver {
         connection = try Connection("qemu:///embed?root=\(directory.libvirt)")
         // Asks for what only a probe can tell, so that the probe is done here and not at the machine's start.
         let probe = connection
-        _ = try Orphans.adopting {
+        _ = try Orphans.adopting(LibvirtMachineHost.emulatorName) {
             try probe.domainCapabilities(emulator: emulator, architecture: "x86_64", machine: "q35", type: "qemu")
         }
         let probed = Self.contents(podCache)

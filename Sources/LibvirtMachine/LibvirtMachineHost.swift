@@ -23,7 +23,9 @@ public import StateDirectory
 /// from which libvirt forks QEMU; that thread visits the container's cgroup for the time of the fork.
 public actor LibvirtMachineHost: MachineHost {
     /// QEMU's executable.
-    public static let emulator = "/usr/bin/qemu-system-x86_64"
+    public static let emulator = "/usr/bin/\(emulatorName)"
+    /// The name of its process.
+    static let emulatorName = "qemu-system-x86_64"
 
     private let executor: ThreadExecutor
     private let directory: StateDirectory
@@ -170,7 +172,7 @@ public actor LibvirtMachineHost: MachineHost {
             traces.cgroup = cgroup
             if plan.placement.locked.value { try Privileges().check(plan, cgroup: cgroup) }
             undo.add { try? NetworkBinding().unbindAll() }
-            try network.apply(owner: user.id, hostName: plan.identity.podName)
+            try network.apply(owner: user.id, hostName: plan.identity.podName, log: log)
             traces.network = network
             undo.add { [network] in try? network.remove() }
             timeline.stamp("network applied")
@@ -197,8 +199,8 @@ public actor LibvirtMachineHost: MachineHost {
             let domain = try connection.define(xml, descriptors: media.files)
             // Once it has been tried to start, the definition is not needed: the domain ends with its QEMU.
             defer { try? domain.undefine() }
-            undo.add { _ = try? Orphans.adopting { try domain.destroy() } }
-            try visit(cgroup) { try Orphans.adopting { try domain.startPaused() } }
+            undo.add { _ = try? Orphans.adopting(LibvirtMachineHost.emulatorName) { try domain.destroy() } }
+            try visit(cgroup) { try Orphans.adopting(LibvirtMachineHost.emulatorName) { try domain.startPaused() } }
             timeline.stamp("QEMU started")
 
             let process = try qemu(plan)
@@ -338,6 +340,9 @@ public actor LibvirtMachineHost: MachineHost {
         // Open connections hold libvirt's files; this process is about to end.
         attempt("remove the state directory") { try File.removeTree(directory.path) }
     }
+
+    /// The one table of what this module stands on; see ``MachineHost``.
+    public nonisolated func classify(_ error: any Error) -> SandboxError { SandboxError(ofMachine: error) }
 
     private func attempt(_ what: String, _ body: () throws -> Void) {
         do { try body() } catch { log("cannot \(what): \(error)") }

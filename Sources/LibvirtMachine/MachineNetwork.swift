@@ -1,4 +1,3 @@
-import Glibc
 import GuestConfiguration
 import LinuxSystem
 import MachinePlanning
@@ -10,7 +9,7 @@ import StateDirectory
 struct MachineNetwork {
     private let plan: NetworkPlan
     private let service: AddressService
-    private var server: LinuxSystem.Process?
+    private var server: AddressServiceProcess?
 
     /// Reads what the CNI plugins made.
     ///
@@ -26,7 +25,7 @@ struct MachineNetwork {
     }
 
     /// Joins every link to a TAP, and starts to answer guests that ask for their addresses.
-    mutating func apply(owner: UInt32, hostName: String) throws {
+    mutating func apply(owner: UInt32, hostName: String, log: @escaping @Sendable (String) -> Void) throws {
         let binding = try NetworkBinding()
         var answering: [AddressServiceLink] = []
         for interface in plan.interfaces {
@@ -34,22 +33,14 @@ struct MachineNetwork {
         }
         guard !answering.isEmpty else { return }
         try File.makeDirectory(service.directory, mode: 0o711)
-        var spawn = try service.prepare(
-            AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName))
-        let null = try FileDescriptor.open("/dev/null", O_RDWR)
-        spawn.descriptors = [0: null, 1: null, 2: null]
-        // The calling thread lives as long as the sandbox.
-        spawn.diesWithParent = true
-        spawn.oomScoreAdj = 0
-        server = try spawn.start()
+        server = try AddressServiceProcess(
+            service, AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName), oomScoreAdj: 0, log: log
+        )
     }
 
     /// Undoes it; the pod's links are as they were.
     func remove() throws {
-        if let server {
-            try? server.signal(SIGKILL)
-            _ = try? server.wait()
-        }
+        server?.end()
         try NetworkBinding().unbindAll()
         try File.removeTree(service.directory)
     }

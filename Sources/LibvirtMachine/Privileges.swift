@@ -30,17 +30,20 @@ struct Privileges {
         }
         if plan.placement.locked.value {
             try require(
-                has(24), "memory cannot be locked: containerd has no CAP_SYS_RESOURCE on this node, and its shims neither")
+                has(24),
+                "memory cannot be locked: containerd has no CAP_SYS_RESOURCE on this node, and its shims neither")
         }
         guard isRealtime else { return }
         try require(has(23), "threads cannot get the FIFO scheduler: containerd has no CAP_SYS_NICE on this node")
         try require(
             realtimeRuntime != 0,
-            "the node gives realtime threads no time: /proc/sys/kernel/sched_rt_runtime_us is 0; 950000 is the kernel's "
+            "the node gives realtime threads no time: /proc/sys/kernel/sched_rt_runtime_us is 0; 950000 is the "
+                + "kernel's "
                 + "default, -1 means no limit")
         try require(
             cgroup.realtimeRuntime != 0,
-            "the kernel shares realtime out by cgroup (CONFIG_RT_GROUP_SCHED), and the pod's has none: cpu.rt_runtime_us "
+            "the kernel shares realtime out by cgroup (CONFIG_RT_GROUP_SCHED), and the pod's has none: "
+                + "cpu.rt_runtime_us "
                 + "is 0; a kernel without that option, or the boot parameter rt_group_sched=0, would help")
     }
 

@@ -14,7 +14,8 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
     public init(_ operation: String, _ subject: String = "", code: Int32) {
         self.operation = operation
         self.subject = subject
-        self.code = code < 0 ? -code : code
+        // The least number has no positive counterpart.
+        self.code = Int32(clamping: code.magnitude)
     }
 
     /// Makes an error from the calling thread's current `errno`; call it before anything else that could change it.

@@ -60,7 +60,8 @@ extension Comparison {
         }
     }
 
-    /// QEMU's own threads, those of I/O among them, and the kernel's, which may be where any of the machine's are.
+    /// QEMU's own threads, those of I/O among them; and the kernel's and those of preallocation, which may be where any of the
+    /// machine's are.
     func otherThreads() -> [Drift] {
         let emulator = placement.emulator.value
         guard !emulator.isEmpty else { return [] }
@@ -70,6 +71,7 @@ extension Comparison {
                 case .vcpu: ("", CPUSet())
                 case .iothread: ("I/O thread", emulator)
                 case .kernel: ("kernel thread", placement.exclusive)
+                case .preallocation: ("preallocation", placement.exclusive)
                 case .emulator: ("emulator", emulator)
                 }
             guard !cpus.isEmpty, !thread.cpus.isSubset(of: cpus) || thread.cpus.isEmpty else { return nil }

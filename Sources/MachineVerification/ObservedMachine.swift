@@ -89,6 +89,8 @@ public struct ObservedThread: Codable, Equatable, Sendable {
         /// Belongs to the kernel, which starts it in QEMU's process on behalf of whichever thread came first
         /// (`kvm-nx-lpage-recovery`).
         case kernel
+        /// Took pages of RAM on its node before the guest started, and is idle since.
+        case preallocation
         /// Anything else: the main loop, its workers, vhost.
         case emulator
     }
@@ -134,7 +136,7 @@ public struct ObservedThread: Codable, Equatable, Sendable {
 }
 
 extension ObservedThread.Role {
-    /// By the names that QEMU gives: `CPU 0/KVM`, `CPU 0/TCG`, `IO iothread1`.
+    /// By the names that QEMU gives: `CPU 0/KVM`, `CPU 0/TCG`, `IO iothread1`, `TC tc-ram-node0`.
     init(threadName name: String) {
         let words = name.split(separator: " ", maxSplits: 1)
         if words.count == 2, words[0] == "CPU", let slash = words[1].firstIndex(of: "/"),
@@ -143,6 +145,8 @@ extension ObservedThread.Role {
             self = .vcpu(number)
         } else if words.count == 2, words[0] == "IO" {
             self = .iothread(String(words[1]))
+        } else if words.count == 2, words[0] == "TC" {
+            self = .preallocation
         } else if name.hasPrefix("kvm-nx-lpage") {
             self = .kernel
         } else {

@@ -47,7 +47,9 @@ enum Bench {
                 container: "c", sandbox: "s", podName: "p", podNamespace: "n", podUID: "", containerName: "c"),
             cpuShares: UInt64(mine.count) * 1024, cpus: mine,
             boot: .disk(DiskSource(path: "/disk/vm.qcow2", format: .qcow2, virtualSize: 2 << 30)),
-            links: (0..<6).map { RequestedLink(name: "net\($0)", tap: "slw\($0)", mac: "02:00:00:00:00:0\($0)", mtu: 1500) },
+            links: (0..<6).map {
+                RequestedLink(name: "net\($0)", tap: "slw\($0)", mac: "02:00:00:00:00:0\($0)", mtu: 1500)
+            },
             accelerator: Decision(.kvm, "measured"), user: 250_000, group: 250_000)
         request.hugePages.limits = [pool.size: pool.size * 32]
         var times: [Double] = []
@@ -63,7 +65,8 @@ enum Bench {
     /// Milliseconds for a GiB of huge pages by mmap(2) with MAP_POPULATE.
     private static func populate(_ bytes: Int, pageSize: Int) throws -> Double {
         // MAP_HUGE_SHIFT is 26.
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE | Int32(pageSize.trailingZeroBitCount << 26)
+        let flags =
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE | Int32(pageSize.trailingZeroBitCount << 26)
         let begin = seconds()
         guard let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0), memory != MAP_FAILED else {
             throw NoPages(bytes: bytes, pageSize: pageSize)

@@ -98,9 +98,11 @@ struct LabPod: Sendable {
     /// The kubelet's part: cgroups that are not empty are not removed, and show up as remains.
     private static func removeOwn(_ cgroup: String, _ logs: String) {
         let unit = cgroup.split(separator: "/").last.map(String.init) ?? ""
+        let parents = "kubepods-burstable.slice kubepods.slice"
+        let others = "ls -d /sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/*-pod*.slice"
         _ = try? Lab.run(
             unit.hasSuffix(".slice")
-                ? "systemctl stop \(unit) kubepods-burstable.slice kubepods.slice"
+                ? "systemctl stop \(unit); \(others) >/dev/null 2>&1 || systemctl stop \(parents)"
                 : "cd /sys/fs/cgroup; rmdir -p .\(cgroup)")
         _ = try? Lab.run("rm -rf \(logs)")
     }

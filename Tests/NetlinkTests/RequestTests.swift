@@ -164,6 +164,14 @@ import Testing
         }
     }
 
+    /// No kernel says so; it must not end the process all the same.
+    @Test func failureWithTheLeastNumber() {
+        let netlink = RTNetlink(FakeChannel([acknowledgement(.min)]))
+        #expect(throws: SystemError("add ingress qdisc to", "eth0", code: .max)) {
+            try netlink.addIngress(linkIndex: 2, name: "eth0")
+        }
+    }
+
     @Test(arguments: ["", "sixteen-letters-"]) func nameThatDoesNotFit(name: String) {
         #expect(throws: SystemError("delete link", name, code: 22)) { try netlink.deleteLink(name) }
         #expect(channel.requests.isEmpty)

@@ -185,6 +185,26 @@ import Testing
         }
     }
 
+    @Test func theAddressServiceIsStartedAgain() async throws {
+        try await withPod("served", annotations: ["slipway.dev/cloud-init": "none"]) { pod in
+            let address = try await pod.address
+            await pod.expect("tiny-vnf: ready \(address)")
+            let configuration = "\(pod.state.dhcp)/dnsmasq.conf"
+            func server() -> Int32? {
+                ((try? File.list("/proc")) ?? []).compactMap { Int32($0) }.first { pid in
+                    (try? File.text("/proc/\(pid)/cmdline"))?.contains(configuration) == true
+                }
+            }
+            let first = try #require(server())
+            try LinuxSystem.Process(pid: first).signal(SIGKILL)
+            #expect(await eventually { server().map { $0 != first } ?? false })
+            let log = (try? File.text(pod.state.log)) ?? ""
+            #expect(log.contains("the pod's address service ended (signaled(9))"), "\(log)")
+            let lease = try await pod.run("/bin/sh", "-c", "udhcpc -i eth0 -n -q -f -t 10 -T 1 -s /bin/true 2>&1")
+            #expect(lease.contains(address), "\(lease)")
+        }
+    }
+
     @Test func anImageMayHoldAKernel() async throws {
         try await withPod("kernel", image: "slipway.local/tiny-vnf-kernel:latest") { pod in
             await pod.expect("tiny-vnf: ready \(try await pod.address)")

@@ -20,4 +20,4 @@ swift build --build-tests
 export SLIPWAY_LAB=$work/lab LAB_IMAGES
 LAB_IMAGES=$(echo "$work"/images/*.tar)
 "$here/lab.sh" up "$SLIPWAY_LAB"
-swift test --skip-build --disable-xctest --no-parallel --filter '^LabTests\.' "$@"
+.build/debug/slipwayPackageTests.xctest --testing-library swift-testing --no-parallel --filter '^LabTests\.' "$@"
