@@ -49,6 +49,8 @@ lab-shell: dependencies shim command ## a terminal in that virtual machine, whic
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/shell.sh
 
 bench: dependencies shim command ## one JSON object a line
+	@swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product slipway-bench
+	@cp $(SCRATCH)/release/slipway-bench $(BIN)/
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/bench.sh
 
 fuzz: dependencies ## coverage-guided fuzzing of everything that parses what others send, a minute for each

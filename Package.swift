@@ -122,7 +122,8 @@ let package = Package(
         module(
             "SlipwayCommand",
             [
-                "CLinux", "CRIProtocol", "Cgroup", "Configuration", "HostTopology", "Libvirt", "LibvirtMachine",
+                "CLinux", "CRIProtocol", "Cgroup", "Configuration", "HostMemory", "HostTopology", "Libvirt",
+                "LibvirtMachine",
                 "LinuxSystem", "MachinePlanning", "MachineVerification", "OCIRuntimeSpec", "PodManifest",
                 "StateDirectory",
                 "TopologyDrawing", "Version",

@@ -1,5 +1,6 @@
 internal import FoundationEssentials
 internal import Glibc
+internal import HostMemory
 internal import HostTopology
 internal import LinuxSystem
 internal import MachinePlanning
@@ -12,6 +13,7 @@ enum PlacementInspection {
         do {
             let host = try HostTopology.read(devices: [])
             findings += hugePages(host, claims: PlacementClaim.all())
+            if let allowed = HostMemory.allowedNodes() { findings.append(memoryNodes(host, allowed)) }
         } catch {
             findings.append(.problem("topology", "\(error)", "mount sysfs at /sys"))
         }
@@ -40,6 +42,17 @@ enum PlacementInspection {
             }
             return .ok("huge pages, node \(node.id)", pools.isEmpty ? "none" : pools.joined(separator: "; "))
         }
+    }
+
+    /// What runs in a cpuset with fewer nodes hands that down to all that it starts.
+    static func memoryNodes(_ host: HostTopology, _ allowed: CPUSet) -> NodeFinding {
+        let closed = host.nodesWithMemory.subtracting(allowed)
+        guard !closed.isEmpty else {
+            return .ok("memory nodes", "\(host.nodesWithMemory), all of them open to processes here")
+        }
+        return .warning(
+            "memory nodes", "memory of node \(closed) is closed to this shell's cpuset",
+            "look into cpuset.mems of containerd's cgroup too: its pods cannot have more than it has")
     }
 
     /// The kubelet's checkpoint of its CPU manager tells the policy that it really runs with.
@@ -82,7 +95,8 @@ enum PlacementInspection {
         guard runs else { return nil }
         return .warning(
             "irqbalance", "runs",
-            "it moves interrupts back to the CPUs of real-time machines: stop it, or ban these CPUs in its configuration"
+            "it moves interrupts back to the CPUs of real-time machines: stop it, or ban these CPUs in its "
+                + "configuration"
         )
     }
 }

@@ -21,7 +21,10 @@ struct LabPod: Sendable {
     var container = ""
 
     /// Makes the pod's cgroup, as a kubelet does, and the sandbox in it.
-    init(_ runtime: CRIClient, _ name: String, _ driver: Driver, annotations: [String: String] = [:]) async throws {
+    init(
+        _ runtime: CRIClient, _ name: String, _ driver: Driver, annotations: [String: String] = [:],
+        handler: String = "slipway"
+    ) async throws {
         self.runtime = runtime
         let uid = UUID().uuidString.lowercased()
         switch driver {
@@ -48,7 +51,7 @@ struct LabPod: Sendable {
             $0.linux = .with { $0.cgroupParent = parent }
         }
         do {
-            id = try await runtime.runPodSandbox(config, handler: "slipway")
+            id = try await runtime.runPodSandbox(config, handler: handler)
         } catch {
             Self.removeOwn(cgroup, logs)
             throw error

@@ -162,6 +162,21 @@ import Testing
         }
     }
 
+    @Test func theHighPerformanceHandlerTakesNothingLess() async throws {
+        try await withPages(100, 100) { runtime in
+            var pod = try await LabPod(runtime, "promise", .systemd, handler: "slipway-hp")
+            do {
+                try await pod.start { $0.cpuShares = 1024 }
+                Issue.record("it runs without CPUs of its own")
+            } catch let error as CRIError {
+                #expect(error.message.contains("limits.cpu: no CPUs are the pod's own"), "\(error.message)")
+            }
+            #expect(try await refusal(&pod, Grant(cpus: "2-3", count: 2, megabytes: 64), attempt: 1) == nil)
+            try Lab.run("slipway verify promise")
+            try await pod.remove()
+        }
+    }
+
     @Test func aFunctionOfTheHostSitsOnItsCellsBus() async throws {
         let nic = try #require(try Lab.table("lab vfio nic1").last)
         let address = nic[0]

@@ -43,6 +43,33 @@ spec:
     return path
 
 
+def bench(*words):
+    return float(subprocess.run([f"{binaries}/slipway-bench", *words], check=True, capture_output=True, text=True).stdout)
+
+
+def pages_start(megabytes):
+    """Milliseconds that libvirt takes to start a machine with so much RAM on huge pages, its CPUs 0 and 1."""
+    path = f"{work}/pages.yaml"
+    with open(path, "w") as file:
+        file.write(f"""apiVersion: v1
+kind: Pod
+metadata: {{name: bench}}
+spec:
+  runtimeClassName: slipway
+  containers:
+  - name: machine
+    image: slipway.local/tiny-vnf-kernel:latest
+    imagePullPolicy: Never
+    resources: {{limits: {{cpu: 2, memory: 512Mi, hugepages-2Mi: {megabytes}Mi}}}}
+""")
+    slipway("run", "-f", path, "--cpuset", "0-1")
+    _, directory = record(pod("bench")["id"])
+    stamps = time_stamps(directory)
+    verify = bench("verify")
+    slipway("rm", "bench", "--grace", "0")
+    return stamps["QEMU started"] - stamps["libvirt opened"], verify
+
+
 def pod(name):
     return next(p for p in json.loads(slipway("ps", "-o", "json").stdout) if p["name"] == name)
 
@@ -79,6 +106,11 @@ def log_line(uid, text):
     return None
 
 
+def time_stamps(directory):
+    text = open(f"{directory}/sandbox.log").read()
+    return dict((name, float(value)) for name, value in re.findall(r"TS\d+ ([^,]*?) ([\d.]+) ms", text))
+
+
 def machine_start():
     """Milliseconds from RunPodSandbox to the first line of the guest's init, and the shim's own time stamps."""
     begin = time.time_ns()
@@ -86,7 +118,7 @@ def machine_start():
     entry = pod("bench")
     first = wait(lambda: log_line(entry["uid"], "tiny-vnf: init"))
     _, directory = record(entry["id"])
-    stamps = dict((n, float(v)) for n, v in re.findall(r"TS\d+ ([^,]*?) ([\d.]+) ms", open(f"{directory}/sandbox.log").read()))
+    stamps = time_stamps(directory)
     slipway("rm", "bench", "--grace", "0")
     return (first - begin) / 1e6, stamps
 
@@ -211,6 +243,19 @@ try:
     anonymous, pss, qemu = memory()
     report("sandbox_anon_kb", anonymous, "kB", "limit 8500; 10 pods at once")
     report("sandbox_pss_kb", pss, "kB", "10 pods at once")
+    report("plan_us", bench("plan"), "us", "limit 2000; eight nodes, two cells, 200 pods' holdings")
+    few, many, bare, verify = [], [], [], []
+    for _ in range(runs):
+        few.append(pages_start(64)[0])
+        time_taken, verify_time = pages_start(64 + 1024)
+        many.append(time_taken)
+        verify.append(verify_time)
+        bare.append(bench("populate", str(1 << 30), str(2 << 20)))
+    ours = statistics.median(many) - statistics.median(few)
+    report("prealloc_ms_per_gib", ours, "ms",
+           f"limit 1.2 of a bare mmap with MAP_POPULATE in this run, {statistics.median(bare):.0f} ms: "
+           f"{ours / statistics.median(bare):.2f}")
+    report("verify_ms", statistics.median(verify), "ms", "a machine of two vCPUs and 544 huge pages, the node's reading included")
     report("qemu_overhead_kb", qemu, "kB", "PSS of QEMU without the guest's RAM, median of 10 pods")
 finally:
     for name in ["bench"] + [f"bench{number}" for number in range(10)]:
