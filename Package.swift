@@ -91,7 +91,8 @@ let package = Package(
             ]),
 
         module(
-            "MachineVerification", ["Cgroup", "HostTopology", "LinuxSystem", "MachinePlanning", "StateDirectory"]),
+            "MachineVerification",
+            ["Cgroup", "HostTopology", "InterruptAffinity", "LinuxSystem", "MachinePlanning", "StateDirectory"]),
 
         // Level 5: the contract with containerd
         module(

@@ -1,6 +1,7 @@
 internal import Cgroup
 internal import FoundationEssentials
 public import HostTopology
+internal import InterruptAffinity
 internal import LinuxSystem
 public import MachinePlanning
 public import StateDirectory
@@ -68,8 +69,22 @@ public struct VerifiedMachine: Codable, Equatable, Sendable {
             let others = Array(running) + held.filter { claim in !running.contains { $0.pod == claim.pod } }
             machines[index].drift += Drift.between(
                 plan, machine, on: host, own: claims.first { $0.owner == directory }.map(Holding.init), others: others)
+            if !plan.placement.realtime.value.isEmpty {
+                machines[index].drift += interrupts(on: plan.placement.exclusive, root: root, procfs: procfs)
+            }
         }
         return machines.sorted { ($0.pod, $0.sandbox) < ($1.pod, $1.sandbox) }
+    }
+
+    /// Interrupts that the kernel would not move away from a realtime machine's CPUs, or that came there since.
+    private static func interrupts(on cpus: CPUSet, root: String, procfs: String) -> [Drift] {
+        let arriving = (try? InterruptAffinity(root: root, procfs: procfs).arriving(on: cpus)) ?? []
+        return arriving.map { interrupt in
+            Drift(
+                .note, "interrupt \(interrupt.number.map { "\($0) " } ?? "")(\(interrupt.name))",
+                planned: "on other CPUs than \(cpus)", found: "on CPUs \(interrupt.effective ?? interrupt.affinity)",
+                remedy: "a driver's own interrupts stay away with isolcpus=managed_irq on the kernel's command line")
+        }
     }
 
     /// Reads what was decided and what is there; nil for a sandbox without a machine.
