@@ -67,16 +67,12 @@ import Testing
         #expect(try take(5...5, owner("3")) == 5)
     }
 
-    /// `delete` has little time: what is not given back now is free when the directory is gone.
-    @Test func givingBackDoesNotWaitForLong() throws {
+    /// Many pods that end at once, each with little time for its `delete`, do not queue for it.
+    @Test func givingBackWaitsForNobody() throws {
         let one = try owner("1")
         _ = try take(5...5, one)
         let lock = try File.lock(root(".users/.lock"))
-        let before = Clock.milliseconds
-        UserClaim(id: 5, root: root.path).release(owner: one)
-        #expect(Clock.milliseconds - before < 2000)
-        lock.close()
-        #expect(File.exists(root(".users/5")))
+        defer { lock.close() }
         UserClaim(id: 5, root: root.path).release(owner: one)
         #expect(!File.exists(root(".users/5")))
     }
