@@ -201,6 +201,10 @@ int slipway_setns(int fd, int type) { RETURN_ERRNO(setns(fd, type)); }
 int slipway_unshare(int flags) { RETURN_ERRNO(unshare(flags)); }
 int slipway_set_child_subreaper(int on) { RETURN_ERRNO(prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)on, 0, 0, 0)); }
 int slipway_set_thread_name(const char *name) { RETURN_ERRNO(prctl(PR_SET_NAME, name, 0, 0, 0)); }
+int slipway_set_affinity(int thread, const void *mask, size_t size) {
+    return sched_setaffinity(thread, size, mask);
+}
+
 int slipway_gettid(void) { return (int)syscall(SYS_gettid); }
 int slipway_pidfd_open(int pid) { RETURN_ERRNO(syscall(SYS_pidfd_open, pid, 0)); }
 int slipway_pidfd_send_signal(int pidfd, int signal) {

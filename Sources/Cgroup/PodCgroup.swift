@@ -17,6 +17,15 @@ extension Cgroup {
         return limit
     }
 
+    /// The group's own CPUs in the kernel's list format; nil where there is no cpuset controller, empty where they are the
+    /// parent's.
+    public var cpus: String? {
+        guard let directory = directory(of: "cpuset"),
+            let text = try? File.text("\(directory)/cpuset.cpus", limit: 1 << 16)
+        else { return nil }
+        return text.split(separator: "\n").first.map(String.init) ?? ""
+    }
+
     /// Microseconds a period that realtime threads of the group may run; nil where the kernel does not share that out by
     /// group.
     public var realtimeRuntime: Int64? {

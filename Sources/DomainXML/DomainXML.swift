@@ -123,7 +123,7 @@ extension MachinePlan {
             for disk in disks { self.disk(disk, paths) }
             XML("controller", ["type": "usb", "model": "none"])
             XML("controller", ["type": "pci", "index": "0", "model": "pcie-root"])
-            for nic in nics { rootPort(bus: nic.bus) }
+            for nic in nics { rootPort(bus: nic.bus, ordinal: nic.bus - 1) }
             for nic in nics { interface(nic) }
             passedDevices
             if memoryLimit.value > memory.value { growingMemory }
@@ -177,9 +177,9 @@ extension MachinePlan {
     }
 
     // Eight root ports are the functions of one slot, from slot 16 on.
-    func rootPort(bus: UInt8) -> XML {
-        let index = bus - 1
-        return XML("controller", ["type": "pci", "index": "\(bus)", "model": "pcie-root-port"]) {
+    // Without gaps: a guest looks at no function of a slot that has no function 0.
+    func rootPort(bus: UInt8, ordinal index: UInt8) -> XML {
+        XML("controller", ["type": "pci", "index": "\(bus)", "model": "pcie-root-port"]) {
             if index % 8 == 0 {
                 XML(
                     "address",

@@ -152,7 +152,7 @@ extension MachinePlan {
     @XMLBuilder var passedDevices: [XML] {
         for (order, expander) in expanders.enumerated() { self.expander(expander.bus, cell: expander.cell, order) }
         for (index, device) in devices.enumerated() {
-            rootPort(of: device, slot: devices[..<index].count { $0.expander == device.expander })
+            rootPort(of: device, ordinal: devices[..<index].count { $0.expander == device.expander })
         }
         for device in devices { hostDevice(device) }
     }
@@ -176,12 +176,15 @@ extension MachinePlan {
         }
     }
 
-    private func rootPort(of device: PassedDevice, slot: Int) -> XML {
-        guard let expander = device.expander else { return rootPort(bus: device.bus) }
+    /// - Parameter ordinal: how many functions before it are on the same bus.
+    private func rootPort(of device: PassedDevice, ordinal: Int) -> XML {
+        guard let expander = device.expander else {
+            return rootPort(bus: device.bus, ordinal: UInt8(clamping: nics.count + ordinal))
+        }
         return XML("controller", ["type": "pci", "index": "\(device.bus)", "model": "pcie-root-port"]) {
             XML(
                 "address",
-                ["type": "pci", "bus": hex(expander), "slot": hex(UInt8(clamping: slot)), "function": "0x0"])
+                ["type": "pci", "bus": hex(expander), "slot": hex(UInt8(clamping: ordinal)), "function": "0x0"])
         }
     }
 

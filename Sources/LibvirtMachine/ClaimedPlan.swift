@@ -50,9 +50,9 @@ struct ClaimedPlan: Sendable {
 
     /// Gives everything back; interrupts may come to the CPUs again.
     func giveBack(log: (String) -> Void) throws {
-        let steered = PlacementClaim.all(root: root).contains { $0.owner == owner.path && $0.interrupts }
         PlacementClaim.release(owner: owner, root: root)
-        if steered { try steerInterrupts(log) }
+        // Costs nothing where interrupts were never steered.
+        try steerInterrupts(log)
     }
 
     private func steerInterrupts(_ log: (String) -> Void) throws {

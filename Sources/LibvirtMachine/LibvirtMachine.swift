@@ -41,7 +41,8 @@ final class LibvirtMachine: Machine {
         plan: MachinePlan, directory: StateDirectory, root: String, overhead: UInt64
     ) throws {
         self.plan = Mutex(plan)
-        resize = MachineResize(domain: domain, cgroup: cgroup, owner: directory, root: root, overhead: overhead)
+        resize = MachineResize(
+            domain: domain, process: process.pid, cgroup: cgroup, owner: directory, root: root, overhead: overhead)
         self.process = process
         self.serial = serial
         self.domain = domain

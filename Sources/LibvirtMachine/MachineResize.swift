@@ -2,6 +2,7 @@ import Cgroup
 import DomainXML
 import Glibc
 import HostTopology
+import InterruptAffinity
 import Libvirt
 import LinuxSystem
 import MachinePlanning
@@ -11,6 +12,8 @@ import StateDirectory
 /// Brings a running machine from one plan to the next. All calls block.
 struct MachineResize {
     let domain: Domain
+    /// QEMU's process id.
+    let process: Int32
     let cgroup: Cgroup
     let owner: StateDirectory
     let root: String
@@ -27,9 +30,15 @@ struct MachineResize {
         } catch {
             throw SandboxError(.invalidArgument, "linux.resources.cpu.cpus: \(error)")
         }
+        let mems: CPUSet?
+        do {
+            mems = resources.mems.isEmpty ? nil : try CPUSet(resources.mems)
+        } catch {
+            throw SandboxError(.invalidArgument, "linux.resources.cpu.mems: \(error)")
+        }
         let update = ResourceUpdate(
-            cpus: cpus, cpuQuota: resources.cpuQuota, cpuPeriod: resources.cpuPeriod, memoryLimit: resources.memoryLimit
-        )
+            cpus: cpus, mems: mems, cpuQuota: resources.cpuQuota, cpuPeriod: resources.cpuPeriod,
+            memoryLimit: resources.memoryLimit)
         let next = try claim(update, plan)
         let isRealtime = !plan.placement.realtime.value.isEmpty
         var limits = resources
@@ -41,23 +50,32 @@ struct MachineResize {
             limits.memorySwapLimit = limits.memorySwapLimit.map(withOverhead)
         }
         var undo = Undo()
+        undo.add { try? reclaim(plan) }
         do {
             if let cpus {
+                let before = cgroup.cpus ?? ""
+                undo.add {
+                    try? cgroup.apply(only(cpus: before))
+                    try? pin(plan)
+                }
                 // Both sets while threads move: no thread is ever without a CPU.
-                var both = CgroupResources()
-                both.cpus = "\(cpus.union(processors(plan) ?? cpus))"
-                try cgroup.apply(both)
-                undo.add { try? cgroup.apply(restored(plan)) }
+                try cgroup.apply(only(cpus: "\(cpus.union((try? CPUSet(before)) ?? []))"))
             }
-            if next.memory.value > plan.memory.value { try cgroup.apply(memoryOnly(limits)) }
-            undo.add { [self] in
-                if next.memory.value > plan.memory.value { try? cgroup.apply(memoryOnly(of: plan)) }
-                _ = try? change(from: next, to: plan)
-                try? reclaim(plan)
+            if next.memory.value > plan.memory.value {
+                undo.add { try? cgroup.apply(memoryOnly(of: plan)) }
+                try cgroup.apply(memoryOnly(limits))
             }
+            undo.add { _ = try? change(from: next, to: plan) }
             try change(from: plan, to: next)
             try cgroup.apply(limits)
+            // Linux before 6.2 gives every thread the whole set when a cpuset changes.
+            if cpus != nil { try pin(next) }
             try owner.write(next)
+            try reclaim(next)
+            if isRealtime {
+                try cgroup.parent?.liftCPUQuota()
+                try InterruptAffinity(root: root).apply()
+            }
             return next
         } catch {
             undo.run()
@@ -69,7 +87,10 @@ struct MachineResize {
         try PlacementClaim.take(for: owner, root: root) { others in
             let host = try HostTopology.read(devices: [])
             let next = try plan.updated(update, on: host, beside: others.holdings)
-            return .fits(try held(next), next)
+            // What is left stays claimed until no thread runs there.
+            var claim = try held(next)
+            claim?.cpus = next.placement.exclusive.union(plan.placement.exclusive)
+            return .fits(claim, next)
         }
     }
 
@@ -77,9 +98,12 @@ struct MachineResize {
         try PlacementClaim.take(for: owner, root: root) { _ in .fits(try held(plan), ()) }
     }
 
+    /// nil for a machine that has ended meanwhile too.
     private func held(_ plan: MachinePlan) throws -> PlacementClaim? {
-        guard var claim = plan.claim(of: owner) else { return nil }
-        if let process = try SandboxRecord(readingFrom: owner).machine?.process { claim.phase = .held(by: process) }
+        guard var claim = plan.claim(of: owner),
+            let process = try SandboxRecord(readingFrom: owner).machine?.process
+        else { return nil }
+        claim.phase = .held(by: process)
         return claim
     }
 
@@ -100,44 +124,48 @@ struct MachineResize {
         return memory
     }
 
-    private func restored(_ plan: MachinePlan) -> CgroupResources {
-        var before = CgroupResources()
-        before.cpus = processors(plan).map { "\($0)" } ?? ""
-        return before
+    private func only(cpus: String) -> CgroupResources {
+        var resources = CgroupResources()
+        resources.cpus = cpus
+        return resources
     }
 
-    private func processors(_ plan: MachinePlan) -> CPUSet? {
-        switch plan.placement.processors.value {
-        case .pinned: plan.placement.exclusive
-        case .floating(let cpus): cpus
-        case .anywhere: nil
-        }
-    }
-
-    /// The differences between two plans, one libvirt call each.
+    /// The differences between two plans.
     private func change(from plan: MachinePlan, to next: MachinePlan) throws {
         if next.vcpus.value < plan.vcpus.value { try remove(next) }
-        if next.vcpus.value > plan.vcpus.value { try add(next) }
-        switch next.placement.processors.value {
-        case .anywhere: break
-        case .floating(let cpus):
-            if next.placement.processors.value != plan.placement.processors.value {
-                for vcpu in 0..<next.vcpus.value { try domain.pin(vcpu: vcpu, to: cpus) }
-                try domain.pinEmulator(to: cpus)
-            }
-        case .pinned(let pins):
-            for (vcpu, cpu) in pins.enumerated() { try domain.pin(vcpu: vcpu, to: [cpu]) }
-            // Those that the guest has put to sleep.
-            for vcpu in pins.count..<max(try domain.vcpus(), pins.count) {
-                try domain.pin(vcpu: vcpu, to: next.placement.emulator.value)
-            }
-            try domain.pinEmulator(to: next.placement.emulator.value)
-            try domain.pin(ioThread: 1, to: next.placement.emulator.value)
-        }
+        if next.vcpus.value > plan.vcpus.value { try add(next, plan.vcpus.value) }
+        if next.placement.processors.value != plan.placement.processors.value { try pin(next) }
         if next.memory.value != plan.memory.value { try setMemory(next) }
     }
 
-    private func add(_ next: MachinePlan) throws {
+    /// Puts every thread where the plan has it.
+    private func pin(_ plan: MachinePlan) throws {
+        switch plan.placement.processors.value {
+        case .anywhere: break
+        case .floating(let cpus):
+            for vcpu in 0..<plan.vcpus.value { try domain.pin(vcpu: vcpu, to: cpus) }
+            try domain.pinEmulator(to: cpus)
+        case .pinned(let pins):
+            let emulator = plan.placement.emulator.value
+            for (vcpu, cpu) in pins.enumerated() { try domain.pin(vcpu: vcpu, to: [cpu]) }
+            // Those that the guest has put to sleep.
+            for vcpu in pins.count..<max(try domain.vcpus(), pins.count) { try domain.pin(vcpu: vcpu, to: emulator) }
+            try domain.pinEmulator(to: emulator)
+            try domain.pin(ioThread: 1, to: emulator)
+            // libvirt moves the main thread alone.
+            for task in (try? File.list("/proc/\(process)/task")) ?? [] {
+                let name = (try? File.text("/proc/\(process)/task/\(task)/comm", limit: 64)) ?? "CPU "
+                guard let id = Int32(task), !name.hasPrefix("CPU ") else { continue }
+                try? LinuxSystem.Thread.restrict(id, to: emulator)
+            }
+        }
+    }
+
+    private func add(_ next: MachinePlan, _ count: Int) throws {
+        // A new thread starts where its vCPU is pinned; the CPUs of the domain's beginning may be others' by now.
+        if case .floating(let cpus) = next.placement.processors.value {
+            for vcpu in count..<next.vcpus.value { try? domain.pin(vcpu: vcpu, to: cpus) }
+        }
         if next.vcpus.value > (try domain.vcpus()) { try domain.set(vcpus: next.vcpus.value) }
         // Without an agent the guest's own rule for new CPUs decides. With one it takes the guest a moment to see them.
         _ = try holds(within: 5) {
@@ -177,20 +205,17 @@ struct MachineResize {
         }
     }
 
-    /// Under KVM they are pulled out. QEMU 7.2's translator does not survive that (its heap is corrupt afterwards), so
-    /// there the guest puts them to sleep.
+    /// The guest puts them to sleep; those that were added are then pulled out, if they can be. libvirt does not pull out
+    /// those of the start, and QEMU 7.2's translator does not survive it (its heap is corrupt afterwards).
     private func remove(_ next: MachinePlan) throws {
         do {
             try domain.enable(vcpus: next.vcpus.value)
         } catch {
-            // Under KVM the guest is asked by ACPI next.
-            guard next.accelerator.value == .tcg else { return try domain.set(vcpus: next.vcpus.value) }
             throw SandboxError(
                 .failedPrecondition,
-                "limits.cpu: without KVM vCPUs leave a running machine only through its guest agent, which says: "
-                    + "\(error); "
-                    + "a restart of the pod gives it \(next.vcpus.value)")
+                "limits.cpu: vCPUs leave a running machine through its guest agent, which says: \(error); a restart of "
+                    + "the pod gives it \(next.vcpus.value)")
         }
-        if next.accelerator.value == .kvm { try domain.set(vcpus: next.vcpus.value) }
+        if next.accelerator.value == .kvm { try? domain.set(vcpus: next.vcpus.value) }
     }
 }

@@ -29,7 +29,8 @@ struct PodResources {
             guard let size = HugePageSources.pageSize(limit.pageSize) else {
                 throw SandboxError(
                     .invalidArgument,
-                    "config.json: linux.resources.hugepageLimits: pageSize \"\(limit.pageSize)\"; a size such as 2MB or "
+                    "config.json: linux.resources.hugepageLimits: pageSize \"\(limit.pageSize)\"; a size such as 2MB "
+                        + "or "
                         + "1GB is accepted")
             }
             limits[size] = limit.limit
@@ -54,22 +55,32 @@ struct PodResources {
     /// which order (k8snetworkplumbingwg/sriov-network-device-plugin).
     private static func functions(_ spec: Spec, sysfs: String) throws -> [String] {
         let prefix = "/dev/vfio/"
-        var granted: [String] = []
+        var groups: [[String]] = []
         for device in spec.linux?.devices ?? [] {
             guard device.path.hasPrefix(prefix) else {
                 throw SandboxError(
                     .invalidArgument,
-                    "devices: \(device.path): block volumes and devices other than VFIO groups cannot be given to a machine; "
+                    "devices: \(device.path): block volumes and devices other than VFIO groups cannot be given to a "
+                        + "machine; "
                         + "leave volumeDevices and the device's resource out of the pod")
             }
-            guard let group = UInt32(device.path.dropFirst(prefix.count)) else { continue }
-            granted += ((try? File.list("\(sysfs)/kernel/iommu_groups/\(group)/devices")) ?? []).sorted()
+            let name = device.path.dropFirst(prefix.count)
+            if name == "vfio" { continue }
+            let functions = UInt32(name).flatMap { try? File.list("\(sysfs)/kernel/iommu_groups/\($0)/devices") }
+            guard let functions, !functions.isEmpty else {
+                throw SandboxError(.invalidArgument, "devices: \(device.path): is no VFIO group of this node")
+            }
+            groups.append(functions.sorted())
         }
-        guard !granted.isEmpty else { return [] }
         let named = (spec.process?.env ?? []).filter { $0.hasPrefix("PCIDEVICE_") && !$0.contains("_INFO=") }
             .flatMap { $0.split(separator: "=", maxSplits: 1).dropFirst().joined().split(separator: ",") }
-            .map(String.init).filter(granted.contains)
-        return named.isEmpty ? granted.filter { isFunction($0, sysfs) } : named
+            .map(String.init)
+        // Plugins that name nothing mean the whole group.
+        let silent = groups.filter { $0.allSatisfy { !named.contains($0) } }.flatMap { $0 }
+            .filter { isFunction($0, sysfs) }
+        let granted = groups.flatMap { $0 }
+        var seen: Set<String> = []
+        return (named.filter(granted.contains) + silent).filter { seen.insert($0).inserted }
     }
 
     /// Bridges share the groups of what is behind them, and stay the host's.

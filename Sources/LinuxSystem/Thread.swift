@@ -73,4 +73,18 @@ public enum Thread {
 
     /// The kernel's id of the calling thread.
     public static var id: Int32 { slipway_gettid() }
+
+    /// Lets a thread, of whatever process, run on these CPUs alone (sched_setaffinity(2)).
+    ///
+    /// - Parameter cpus: numbers; negative ones are left out.
+    /// - Throws: `SystemError` with ESRCH, EPERM, or EINVAL where the thread's cgroup has none of them.
+    public static func restrict(_ thread: Int32, to cpus: some Sequence<Int>) throws(SystemError) {
+        var words: [UInt64] = []
+        for cpu in cpus where cpu >= 0 {
+            while words.count <= cpu / 64 { words.append(0) }
+            words[cpu / 64] |= 1 << UInt64(cpu % 64)
+        }
+        let result = words.withUnsafeBytes { slipway_set_affinity(thread, $0.baseAddress, $0.count) }
+        try check(result, "sched_setaffinity", "thread \(thread)")
+    }
 }

@@ -45,6 +45,10 @@ extension MachinePlan {
                 expanders[cell] = bus
             }
             bus += 1
+            // The expanders' bus numbers are sixteen apart.
+            guard devices.count(where: { $0.cell == cell && cell != nil }) < 15 else {
+                throw PlanRefusal(field: "devices", problem: "more than 15 PCI functions of node \(device.node ?? 0)")
+            }
             devices.append(
                 PassedDevice(
                     address: address, node: device.node, cell: cell, bus: bus, expander: cell.flatMap { expanders[$0] },
@@ -55,13 +59,13 @@ extension MachinePlan {
     private func cell(
         of device: HostDevice, _ policy: MachineAnnotations.NUMAPolicy
     ) throws(PlanRefusal) -> (Int?, String) {
-        guard placement.showsCells else { return (nil, "the guest has no NUMA cells") }
         guard let node = device.node else { return (nil, "the platform does not say which node it is on") }
-        if let cell = placement.cells.firstIndex(where: { $0.node == node }) {
-            return (cell, "on node \(node), as cell \(cell)")
+        if let cell = placement.cells.firstIndex(where: { $0.mirrors(node) }) {
+            return placement.showsCells
+                ? (cell, "on node \(node), as cell \(cell)") : (nil, "on node \(node); the guest has no NUMA cells")
         }
-        let nodes = CPUSet(placement.cells.compactMap(\.node))
-        guard policy == .preferred else {
+        let nodes = CPUSet(placement.cells.flatMap { $0.node.map { [$0] } ?? $0.sources.map(\.node) })
+        guard policy == .preferred || nodes.isEmpty else {
             throw PlanRefusal(
                 .exhausted, field: "devices",
                 problem: "the PCI function \(device.address) is on node \(node), the pod's CPUs and memory are on node "
@@ -69,7 +73,7 @@ extension MachinePlan {
                     + "slipway.dev/numa-policy: "
                     + "preferred accepts it")
         }
-        return (nil, "on node \(node), outside of the machine's nodes \(nodes)")
+        return (nil, "on node \(node)" + (nodes.isEmpty ? "" : ", outside of the machine's nodes \(nodes)"))
     }
 
     /// Bytes that QEMU is known to need beside the guest's RAM.

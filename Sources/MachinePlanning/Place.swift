@@ -24,7 +24,9 @@ extension Placement {
         }
         let policy = request.annotations.numaPolicy ?? (pages == nil ? .preferred : .strict)
         let placed = try MemoryPlacement(
-            bytes: pages?.bytes ?? memory, vcpus: vcpus, pages: pages, grant, supply, policy: policy, on: host)
+            bytes: pages?.bytes ?? memory, vcpus: vcpus, pages: pages, grant, supply, policy: policy,
+            near: request.annotations.numaPolicy == .preferred ? [] : Self.nodes(of: request.devices, on: host),
+            on: host)
         processors = Decision(placed.floating, placed.reason)
         cells = placed.cells
         self.pages = Decision(
@@ -33,6 +35,11 @@ extension Placement {
         topology = Self.topology(grant, vcpus: vcpus, cells: placed.cells, on: host)
         (realtime, locked) = try Self.realtime(grant, request)
         try grow(to: request.annotations.maxCPUs, from: vcpus)
+    }
+
+    /// The nodes of PCI functions, as far as the platform says.
+    private static func nodes(of devices: [String], on host: HostTopology) -> CPUSet {
+        CPUSet(host.devices.filter { devices.contains($0.address) }.compactMap(\.node))
     }
 
     private static func emulator(_ grant: ProcessorGrant, _ request: MachineRequest) -> Decision<CPUSet> {
@@ -122,7 +129,10 @@ extension Placement {
                 field: MachineAnnotations.prefix + "max-cpus",
                 problem: "is \(maximum); the machine starts with \(vcpus)")
         }
-        for vcpu in vcpus..<maximum { cells[cells.count - 1].vcpus.insert(vcpu) }
+        for vcpu in vcpus..<maximum {
+            cells[cells.count - 1].vcpus.insert(vcpu)
+            if !realtime.value.isEmpty { realtime.value.insert(vcpu) }
+        }
         topology =
             cells.count > 1
             ? Decision(

@@ -66,15 +66,17 @@ struct MemoryPlacement {
     private let supply: MemorySupply
     private let field: String
     private let isHuge: Bool
+    private let deviceNodes: CPUSet
 
     /// - Parameters:
     ///   - bytes: of RAM; whole units of the supply.
     ///   - vcpus: number of vCPUs.
+    ///   - deviceNodes: nodes that vCPUs which float have to be on, for the functions that the machine gets.
     init(
         bytes: UInt64, vcpus: Int, pages: HugePageRequest?, _ grant: ProcessorGrant, _ supply: MemorySupply,
-        policy: MachineAnnotations.NUMAPolicy, on host: HostTopology
+        policy: MachineAnnotations.NUMAPolicy, near deviceNodes: CPUSet, on host: HostTopology
     ) throws(PlanRefusal) {
-        (self.host, self.supply) = (host, supply)
+        (self.host, self.supply, self.deviceNodes) = (host, supply, deviceNodes)
         field = pages?.field ?? "limits.memory"
         isHuge = pages != nil
         (cells, floating, reason) = ([], .anywhere, "")
@@ -89,6 +91,9 @@ struct MemoryPlacement {
         let nodes = cells.map { cell in cell.node.flatMap { host.node($0) } }
         for index in cells.indices {
             if cells[index].sources.isEmpty { cells[index].memory = bytes }
+            if let node = cells[index].node {
+                cells[index].memoryless = CPUSet(supply.homes.filter { $0.value == node && $0.key != node }.keys)
+            }
             cells[index].distances = cells.indices.map { other in
                 if other == index { return 10 }
                 guard let node = nodes[index], let target = cells[other].node else { return 20 }
@@ -197,6 +202,7 @@ struct MemoryPlacement {
         }
         let candidates = host.nodes.filter { node in
             (supply.free[node.id] ?? 0) >= units && node.cpus.intersection(grant.usable).count >= vcpus
+                && deviceNodes.isSubset(of: [node.id])
         }
         // Huge pages: the tightest fit keeps large holes for large machines. Ordinary memory is shared with everything
         // else on the node: the emptiest node.
@@ -217,7 +223,7 @@ struct MemoryPlacement {
         }
         reason = "\(grant.reason); no single node has CPUs and memory for all of it"
         floating = grant.avoids.isEmpty ? .anywhere : .floating(grant.usable)
-        guard isHuge else {
+        guard isHuge || policy == .strict else {
             cells = [cell(all, nil, [], .preferred, "no single node has room")]
             return
         }

@@ -56,6 +56,8 @@ public struct Placement: Codable, Equatable, Sendable {
         public var memory: UInt64
         /// The host's node that it mirrors; nil: none.
         public var node: Int?
+        /// Nodes of the host without memory whose CPUs count to it.
+        public var memoryless: CPUSet = []
         /// The host's nodes that its RAM comes from, and how much of it from each; empty: any.
         public var sources: [Source]
         /// How firmly.
@@ -64,6 +66,9 @@ public struct Placement: Codable, Equatable, Sendable {
         public var distances: [Int]
         /// Why it is so.
         public var reason: String
+
+        /// Whether a CPU or a function of a host's node belongs to it.
+        public func mirrors(_ node: Int) -> Bool { node == self.node || memoryless.contains(node) }
 
         /// RAM from one node.
         public struct Source: Codable, Equatable, Sendable {

@@ -29,6 +29,10 @@ extension MachinePlan {
             request, vcpus: asked.value, memory: ordinary.value, pages: pages, on: host, beside: others)
         vcpus = asked
         if case .pinned(let cpus) = placement.processors.value {
+            guard cpus.count <= Self.maximumVCPUs else {
+                throw PlanRefusal(
+                    field: "limits.cpu", problem: "gives \(cpus.count) vCPUs; up to \(Self.maximumVCPUs) are accepted")
+            }
             vcpus = Decision(
                 cpus.count, "one for each of the pod's CPUs" + (cpus.count < request.cpus.count ? " but one" : ""))
         }
@@ -97,7 +101,7 @@ extension MachinePlan {
 
     private static func memory(_ request: MachineRequest) throws(PlanRefusal) -> Decision<UInt64> {
         guard let limit = request.memoryLimit else {
-            return Decision(request.defaultMemory, "no memory limit; the node's default")
+            return Decision((request.defaultMemory >> 20) << 20, "no memory limit; the node's default")
         }
         guard limit >= minimumMemory else {
             throw PlanRefusal(
@@ -130,6 +134,14 @@ extension MachinePlan {
         guard pages == nil else {
             throw PlanRefusal(
                 field: key, problem: "the RAM is of huge pages, of which a running pod cannot get more; leave it out")
+        }
+        guard !request.annotations.lockMemory && !request.annotations.realtime else {
+            throw PlanRefusal(
+                field: key,
+                problem:
+                    "locked memory cannot grow (virtio-mem and mlock exclude each other); leave it out, or realtime "
+                    + "and "
+                    + "lock-memory")
         }
         // virtio-mem adds and removes blocks of 2 MiB.
         let rounded = memory + (limit > memory ? ((limit - memory) >> 21) << 21 : 0)

@@ -4,6 +4,8 @@ public import HostTopology
 public struct ResourceUpdate: Equatable, Sendable {
     /// CPUs; not empty.
     public var cpus: CPUSet?
+    /// Memory nodes; not empty.
+    public var mems: CPUSet?
     /// Microseconds in a period; not positive: no limit.
     public var cpuQuota: Int64?
     /// Microseconds.
@@ -13,9 +15,11 @@ public struct ResourceUpdate: Equatable, Sendable {
 
     /// An update.
     public init(
-        cpus: CPUSet? = nil, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, memoryLimit: Int64? = nil
+        cpus: CPUSet? = nil, mems: CPUSet? = nil, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil,
+        memoryLimit: Int64? = nil
     ) {
         self.cpus = cpus
+        self.mems = mems
         self.cpuQuota = cpuQuota
         self.cpuPeriod = cpuPeriod
         self.memoryLimit = memoryLimit
@@ -31,6 +35,17 @@ extension MachinePlan {
         _ update: ResourceUpdate, on host: HostTopology, beside others: [Holding] = []
     ) throws(PlanRefusal) -> MachinePlan {
         var plan = self
+        let sources = CPUSet(placement.cells.flatMap(\.sources).map(\.node))
+        if let mems = update.mems, !sources.isSubset(of: mems),
+            placement.cells.contains(where: { $0.binding == .strict })
+        {
+            throw PlanRefusal(
+                field: "cpuset.mems",
+                problem:
+                    "is \(mems), and the running machine's RAM is on node \(sources); a restart of the pod places it "
+                    + "anew"
+            )
+        }
         if let cpus = update.cpus { try plan.move(to: cpus, host, others) }
         if case .pinned = plan.placement.processors.value {
             // One vCPU a CPU: the time that they may take changes nothing about their number.
@@ -52,7 +67,10 @@ extension MachinePlan {
         switch placement.processors.value {
         case .anywhere: return
         case .floating(let before):
-            let nodes = CPUSet(host.cpus.filter { before.contains($0.id) }.map(\.node))
+            let foreign = others.reduce(CPUSet()) { $0.union($1.cpus) }
+            let cpus = cpus.isSubset(of: foreign) ? cpus : cpus.subtracting(foreign)
+            let homes = CPUSet(placement.cells.compactMap(\.node))
+            let nodes = homes.isEmpty ? CPUSet(host.cpus.filter { before.contains($0.id) }.map(\.node)) : homes
             let near = CPUSet(host.cpus.filter { cpus.contains($0.id) && nodes.contains($0.node) }.map(\.id))
             placement.processors =
                 near.isEmpty
@@ -92,16 +110,17 @@ extension MachinePlan {
         var emulator: Int?
         if isolates {
             let kept = placement.emulator.value.intersection(cpus).first
-            emulator = kept ?? cpus.subtracting(CPUSet(pins)).last ?? cpus.last
-            if let emulator { free.remove(emulator) }
+            emulator = kept
+            if let kept { free.remove(kept) }
         }
         var result = pins.prefix(count).map { pin -> Int? in free.contains(pin) ? pin : nil }
         while result.count < count { result.append(nil) }
         for pin in result { if let pin { free.remove(pin) } }
         for (vcpu, pin) in result.enumerated() where pin == nil {
-            let node = placement.cells.first { $0.vcpus.contains(vcpu) }?.node
-            guard let cpu = free.first(where: { node == nil || nodes[$0] == node }) ?? free.first else { continue }
-            if let node, nodes[cpu] != node, placement.cells.contains(where: { $0.binding == .strict }) {
+            let cell = placement.cells.first { $0.vcpus.contains(vcpu) }
+            func isNear(_ cpu: Int) -> Bool { nodes[cpu].map { cell?.mirrors($0) ?? true } ?? false }
+            guard let cpu = free.first(where: { cell?.node == nil || isNear($0) }) ?? free.first else { continue }
+            if let node = cell?.node, !isNear(cpu), placement.cells.contains(where: { $0.binding == .strict }) {
                 throw PlanRefusal(
                     .exhausted, field: "cpuset.cpus",
                     problem:
@@ -111,6 +130,7 @@ extension MachinePlan {
             result[vcpu] = cpu
             free.remove(cpu)
         }
+        if isolates, emulator == nil { emulator = free.last }
         let placed = result.compactMap { $0 }
         placement.processors = Decision(.pinned(placed), "the CPUs \(cpus) are the pod's own, since an update")
         if isolates {

@@ -125,7 +125,7 @@ import Testing
             return huge == nil ? node.available >> 20 : free(node, others)
         }
         let total = host.nodes.reduce(0) { $0 + room($1.id) }
-        guard exclusive, isStrict else { return huge != nil && total < units }
+        guard exclusive, isStrict else { return (huge != nil || isStrict) && total < units }
         // Which CPU is QEMU's own may decide which nodes have vCPUs: the rule is part of the contract, so is used here.
         var vcpus = request.cpus
         if annotations.emulatorThreads == .isolate {
@@ -303,6 +303,22 @@ import Testing
         #expect(try MachinePlan(request, on: Self.twoNodes).devices.map(\.cell) == [nil])
         request.devices = ["0000:00:00.0"]
         #expect(refusal(request)?.problem.contains("is not on this node") == true)
+    }
+
+    @Test func whoFloatsIsWhereItsFunctionIs() throws {
+        var request = MachineRequest.sample
+        request.hugePages.limits = [1 << 30: 2 << 30]
+        request.devices = ["0000:3b:02.1"]
+        // Node 0 would be the tighter fit.
+        let others = [Holding(pod: "nf/other", pages: [Holding.Pages(node: 0, size: 1 << 30, count: 6)])]
+        let plan = try MachinePlan(request, on: Self.twoNodes, beside: others)
+        #expect(plan.placement.cells.map(\.node) == [1] && plan.devices.map(\.cell) == [0])
+    }
+
+    @Test func lockedMemoryDoesNotGrow() throws {
+        var request = MachineRequest.sample
+        (request.annotations.maxMemory, request.annotations.lockMemory) = (2 << 30, true)
+        #expect(refusal(request)?.field == "slipway.dev/max-memory")
     }
 
     @Test func vCPUsThatMayComeHaveAPlace() throws {

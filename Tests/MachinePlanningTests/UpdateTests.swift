@@ -68,6 +68,19 @@ import Testing
         #expect(moved.placement.emulator.value == [2] && moved.placement.processors.value == .pinned([3, 1]))
     }
 
+    @Test func theEmulatorTakesWhatNoVCPUNeeds() throws {
+        let plan = try pinned([0, 1, 4]) { $0.annotations.emulatorThreads = .isolate }
+        guard case .pinned(let pins) = plan.placement.processors.value else { return }
+        #expect(pins == [0, 1] && plan.placement.emulator.value == [4])
+        let moved = try plan.updated(ResourceUpdate(cpus: [0, 2, 5]), on: Self.host)
+        #expect(moved.placement.processors.value == .pinned([0, 2]) && moved.placement.emulator.value == [5])
+    }
+
+    @Test func memoryNodesDoNotLeaveTheRAM() throws {
+        #expect(refusal(try pinned([0, 1]), ResourceUpdate(mems: [1]))?.field == "cpuset.mems")
+        #expect(refusal(try pinned([0, 1]), ResourceUpdate(mems: [0, 1])) == nil)
+    }
+
     @Test func everyUpdateOfRandomPinsHolds() throws {
         var updated = 0
         for seed in 0..<2000 {

@@ -58,6 +58,8 @@ int slipway_setns(int fd, int type);
 int slipway_unshare(int flags);
 int slipway_set_child_subreaper(int on);
 int slipway_set_thread_name(const char *name);
+/* sched_setaffinity(2) with a mask of bytes, the lowest CPU in the lowest bit. */
+int slipway_set_affinity(int thread, const void *mask, size_t size);
 int slipway_gettid(void);
 int slipway_pidfd_open(int pid);
 int slipway_pidfd_send_signal(int pidfd, int signal);
