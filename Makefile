@@ -43,7 +43,7 @@ test: dependencies lint shim ## every test, root ones included
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/test.sh
 
 lab: dependencies shim command ## the tests that need NUMA nodes, an IOMMU and cgroup v2: a virtual machine plays the node
-	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/test.sh $(LAB_TESTS)
+	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/test.sh '$(LAB_TESTS)'
 
 lab-shell: dependencies shim command ## a terminal in that virtual machine, which is gone afterwards
 	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/shell.sh
