@@ -337,6 +337,8 @@ public actor LibvirtMachineHost: MachineHost {
         attempt("leave the sandbox's cgroup") { try home?.enter(process: 0) }
         attempt("empty the sandbox's cgroup") { try sandboxGroup?.kill(milliseconds: 1000) }
         attempt("remove the sandbox's cgroup") { try sandboxGroup?.remove() }
+        // An opening that is still under way would make it anew.
+        await driver?.ended(within: .seconds(5))
         // Open connections hold libvirt's files; this process is about to end.
         attempt("remove the state directory") { try File.removeTree(directory.path) }
     }
