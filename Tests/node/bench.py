@@ -111,11 +111,19 @@ def time_stamps(directory):
     return dict((name, float(value)) for name, value in re.findall(r"TS\d+ ([^,]*?) ([\d.]+) ms", text))
 
 
+def run_pod_sandbox(uid):
+    """When containerd was asked for a pod's sandbox, by its log: the command's own start is not the pod's."""
+    for line in open(f"{node}/containerd.log", errors="replace"):
+        if "RunPodSandbox for" in line and f"Uid:{uid}," in line:
+            return stamp(re.search('time="([^"]*)"', line)[1] + " ")
+    raise SystemExit(f"containerd's log does not know pod {uid}")
+
+
 def machine_start():
     """Milliseconds from RunPodSandbox to the first line of the guest's init, and the shim's own time stamps."""
-    begin = time.time_ns()
     slipway("run", "-f", manifest("bench"))
     entry = pod("bench")
+    begin = run_pod_sandbox(entry["uid"])
     first = wait(lambda: log_line(entry["uid"], "tiny-vnf: init"))
     _, directory = record(entry["id"])
     stamps = time_stamps(directory)
@@ -245,6 +253,8 @@ try:
     report("sandbox_pss_kb", pss, "kB", "10 pods at once")
     report("plan_us", bench("plan"), "us", "limit 2000; eight nodes, two cells, 200 pods' holdings")
     few, many, bare, verify = [], [], [], []
+    # The first touch of a page is the host's to pay on a virtual machine.
+    bench("populate", str(1152 << 20), str(2 << 20))
     for _ in range(runs):
         few.append(pages_start(64)[0])
         time_taken, verify_time = pages_start(64 + 1024)
