@@ -24,18 +24,8 @@ struct MachineResize {
     ///
     /// - Returns: the new plan.
     func apply(_ resources: CgroupResources, to plan: MachinePlan) throws -> MachinePlan {
-        let cpus: CPUSet?
-        do {
-            cpus = resources.cpus.isEmpty ? nil : try CPUSet(resources.cpus)
-        } catch {
-            throw SandboxError(.invalidArgument, "linux.resources.cpu.cpus: \(error)")
-        }
-        let mems: CPUSet?
-        do {
-            mems = resources.mems.isEmpty ? nil : try CPUSet(resources.mems)
-        } catch {
-            throw SandboxError(.invalidArgument, "linux.resources.cpu.mems: \(error)")
-        }
+        let cpus = resources.cpus.isEmpty ? nil : try PodResources.list(resources.cpus, "cpu.cpus")
+        let mems = resources.mems.isEmpty ? nil : try PodResources.list(resources.mems, "cpu.mems")
         let update = ResourceUpdate(
             cpus: cpus, mems: mems, cpuQuota: resources.cpuQuota, cpuPeriod: resources.cpuPeriod,
             memoryLimit: resources.memoryLimit)

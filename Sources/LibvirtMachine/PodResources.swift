@@ -43,7 +43,8 @@ struct PodResources {
         devices = try Self.functions(spec, sysfs: sysfs)
     }
 
-    private static func list(_ text: String?, _ field: String) throws -> CPUSet {
+    /// A CPU or node list of the kernel's.
+    static func list(_ text: String?, _ field: String) throws -> CPUSet {
         do {
             return try CPUSet(text ?? "")
         } catch {

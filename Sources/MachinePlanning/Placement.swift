@@ -35,7 +35,7 @@ public struct Placement: Codable, Equatable, Sendable {
         case huge(size: UInt64)
     }
 
-    /// What the guest sees of sockets and cores. Their product is ``MachinePlan/maximumVCPUs``'s value.
+    /// What the guest sees of sockets and cores. Their product is ``MachinePlan/vcpusLimit``.
     public struct GuestTopology: Codable, Equatable, Sendable {
         // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
         public var sockets, cores, threads: Int
