@@ -18,8 +18,14 @@ public struct NetworkPlan: Codable, Equatable, Sendable {
 public struct InterfacePlan: Codable, Equatable, Sendable {
     /// The link's name in the pod's network namespace.
     public var link: String
-    /// The TAP that the guest's NIC hangs on, `slw0`, `slw1`, ….
-    public var tap: String
+    /// The NIC's number, which is its place among the guest's root ports and stays while the pod lives.
+    public var number: Int
+    /// How the guest's NIC is joined to it.
+    public var binding: Binding
+    /// What the pod asked of it.
+    public var settings: InterfaceSettings
+    /// The network's name as the pod's annotation has it, `namespace/name`; nil for a link that it does not name.
+    public var network: String?
     /// The guest's address on the Ethernet: the link's own, so that switches and their filters see no change.
     public var mac: MACAddress
     /// The link's, in bytes.
@@ -35,17 +41,24 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
 
     /// A NIC of its parts.
     public init(
-        link: String, tap: String, mac: MACAddress, mtu: UInt32, addresses: [IPPrefix] = [], routes: [RoutePlan] = [],
+        link: String, number: Int, binding: Binding = .tap, settings: InterfaceSettings = InterfaceSettings(),
+        network: String? = nil, mac: MACAddress, mtu: UInt32, addresses: [IPPrefix] = [], routes: [RoutePlan] = [],
         needsAllMulticast: Bool = false
     ) {
         self.link = link
-        self.tap = tap
+        self.number = number
+        self.binding = binding
+        self.settings = settings
+        self.network = network
         self.mac = mac
         self.mtu = mtu
         self.addresses = addresses
         self.routes = routes
         self.needsAllMulticast = needsAllMulticast
     }
+
+    /// The link that carries the guest's frames beside the pod's, `slw0`, `slw1`, …: a TAP, or a macvtap that was made.
+    public var tap: String { OwnLink.tap.name(number) }
 
     /// Addresses of one protocol.
     public func addresses(_ family: IPAddress.Family) -> [IPPrefix] { addresses.filter { $0.family == family } }

@@ -23,7 +23,7 @@ extension NetworkPlan {
         for (number, link) in chosen.enumerated() {
             interfaces.append(
                 try InterfacePlan(
-                    link, tap: OwnLink.tap.name(number), addresses: addresses.filter { $0.linkIndex == link.index },
+                    link, number: number, addresses: addresses.filter { $0.linkIndex == link.index },
                     routes: routes.filter { $0.linkIndex == link.index }))
         }
         self.init(interfaces: interfaces, dns: DNSConfiguration(resolvConf: resolvConf))
@@ -62,7 +62,7 @@ extension NetworkPlan {
 private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
 extension InterfacePlan {
-    fileprivate init(_ link: Link, tap: String, addresses: [Address], routes: [Route]) throws(NetworkRefusal) {
+    fileprivate init(_ link: Link, number: Int, addresses: [Address], routes: [Route]) throws(NetworkRefusal) {
         guard link.hardwareType == 1 else {  // ARPHRD_ETHER
             throw .notEthernet(link: link.name, kind: link.kind ?? "hardware type \(link.hardwareType)")
         }
@@ -77,7 +77,7 @@ extension InterfacePlan {
                 && !($0.prefix.family == .v6 && $0.prefix.address.isLinkLocal)
         }
         self.init(
-            link: link.name, tap: tap, mac: mac, mtu: link.mtu, addresses: usable.map(\.prefix),
+            link: link.name, number: number, mac: mac, mtu: link.mtu, addresses: usable.map(\.prefix),
             routes: Self.plan(routes, usable),
             // A veth passes every frame; the others keep a list of the multicast groups that their host has joined.
             needsAllMulticast: link.kind != "veth")

@@ -10,7 +10,7 @@ import Testing
         AddressServiceLink(
             name: "slwd\(number)",
             plan: InterfacePlan(
-                link: "eth\(number)", tap: "slw\(number)", mac: try #require(MACAddress("0a:58:0a:58:00:0\(number)")),
+                link: "eth\(number)", number: number, mac: try #require(MACAddress("0a:58:0a:58:00:0\(number)")),
                 mtu: mtu, addresses: try addresses.map { try #require(IPPrefix($0)) }, routes: routes),
             routes: routing)
     }

@@ -43,7 +43,7 @@ import Testing
         #expect(
             plan.interfaces == [
                 InterfacePlan(
-                    link: "eth0", tap: "slw0", mac: mac, mtu: 1500,
+                    link: "eth0", number: 0, mac: mac, mtu: 1500,
                     addresses: [try prefix("10.88.0.5/16"), try prefix("fd00:88::5/64")],
                     routes: [
                         RoutePlan(.everything(.v4), via: try address("10.88.0.1")),
