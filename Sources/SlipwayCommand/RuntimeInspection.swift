@@ -45,15 +45,14 @@ enum RuntimeInspection {
         var findings: [NodeFinding] = []
         for (name, handler) in handlers.sorted(by: { $0.key < $1.key }) {
             findings.append(.ok("handler \(name)", "io.containerd.slipway.v2"))
-            let passes = { (patterns: [String]?) in
-                (patterns ?? []).contains { $0 == "slipway.dev/*" || $0 == "*/*" }
-            }
-            if !passes(handler.PodAnnotations) {
+            for (prefix, loss) in [
+                ("slipway.dev", "pods' annotations are ignored"),
+                ("k8s.v1.cni.cncf.io", "NICs come in the order of their links' names, not of the pod's networks"),
+            ] where !(handler.PodAnnotations ?? []).contains(where: { $0 == "\(prefix)/*" || $0 == "*/*" }) {
                 findings.append(
                     .warning(
-                        "handler \(name), annotations", "pod_annotations does not pass slipway.dev/*",
-                        "add pod_annotations = [\"slipway.dev/*\"] to the handler; without it pods' annotations are ignored"
-                    ))
+                        "handler \(name), annotations", "pod_annotations does not pass \(prefix)/*",
+                        "add \"\(prefix)/*\" to pod_annotations of the handler; without it \(loss)"))
             }
             if handler.privileged_without_host_devices != true {
                 findings.append(

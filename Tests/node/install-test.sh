@@ -56,8 +56,8 @@ for path in sys.argv[2:]:
     with open(path, "rb") as file: merge(c, tomllib.load(file))
 cri = c["plugins"]["io.containerd.grpc.v1.cri" if c["version"] == 2 else "io.containerd.cri.v1.runtime"]
 runtimes = cri["containerd"]["runtimes"]
-handler = {"runtime_type": "io.containerd.slipway.v2", "pod_annotations": ["slipway.dev/*"],
-    "container_annotations": ["slipway.dev/*"], "privileged_without_host_devices": True}
+handler = {"runtime_type": "io.containerd.slipway.v2", "pod_annotations": ["slipway.dev/*", "k8s.v1.cni.cncf.io/*"],
+    "container_annotations": ["slipway.dev/*", "k8s.v1.cni.cncf.io/*"], "privileged_without_host_devices": True}
 performance = dict(handler, options={"ConfigPath": "/etc/slipway/high-performance.json"})
 sys.exit(0 if eval(sys.argv[1]) else 1)
 EOF
