@@ -20,6 +20,14 @@ public struct InterfaceSettings: Codable, Equatable, Sendable {
     /// Nothing asked.
     public init() {}
 
+    /// The annotation's key.
+    public static let annotation = "slipway.dev/interfaces"
+
+    /// Reads the annotation.
+    ///
+    /// - Returns: the settings by interface name.
+    public static func parse(_ text: String) throws(AnnotationRefusal) -> [String: InterfaceSettings] { [:] }
+
     /// The bindings that a pod may ask for.
     public enum BindingName: String, Codable, CaseIterable, Sendable {
         // swift-format-ignore: AllPublicDeclarationsHaveDocumentation

@@ -2,7 +2,8 @@ public import Netlink
 
 /// What the guest gets of the pod's networks: one NIC for each link that carries Ethernet, in order.
 public struct NetworkPlan: Codable, Equatable, Sendable {
-    /// The NICs: eth0 first, the rest by name, digits by value (net2 before net10).
+    /// The NICs: eth0 first, then those of the pod's annotation in its order, the rest by name, digits by value (net2
+    /// before net10).
     public var interfaces: [InterfacePlan]
     /// The pod's name servers.
     public var dns: DNSConfiguration
@@ -16,8 +17,10 @@ public struct NetworkPlan: Codable, Equatable, Sendable {
 
 /// One link of the pod and the guest's NIC behind it.
 public struct InterfacePlan: Codable, Equatable, Sendable {
-    /// The link's name in the pod's network namespace.
+    /// The link's name in the pod's network namespace; for a device without a link the name of its attachment.
     public var link: String
+    /// The link's number in the namespace, which another link of the same name does not have; 0 without a link.
+    public var linkIndex: Int32
     /// The NIC's number, which is its place among the guest's root ports and stays while the pod lives.
     public var number: Int
     /// How the guest's NIC is joined to it.
@@ -28,8 +31,13 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
     public var network: String?
     /// The guest's address on the Ethernet: the link's own, so that switches and their filters see no change.
     public var mac: MACAddress
-    /// The link's, in bytes.
+    /// The link's own address. It is another one than ``mac`` after the link was made anew while the guest ran; whoever
+    /// joins it gives it the guest's.
+    public var linkMAC: MACAddress
+    /// In bytes: the link's, or less if the pod asked for it.
     public var mtu: UInt32
+    /// Whether the link is switched on and has a carrier.
+    public var isUp: Bool
     /// Addresses for the guest, in the kernel's order; link-local IPv6 addresses are left to the guest, which makes the
     /// same ones from the same Ethernet address.
     public var addresses: [IPPrefix]
@@ -41,17 +49,21 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
 
     /// A NIC of its parts.
     public init(
-        link: String, number: Int, binding: Binding = .tap, settings: InterfaceSettings = InterfaceSettings(),
-        network: String? = nil, mac: MACAddress, mtu: UInt32, addresses: [IPPrefix] = [], routes: [RoutePlan] = [],
-        needsAllMulticast: Bool = false
+        link: String, linkIndex: Int32 = 0, number: Int, binding: Binding = .tap,
+        settings: InterfaceSettings = InterfaceSettings(), network: String? = nil, mac: MACAddress,
+        linkMAC: MACAddress? = nil, mtu: UInt32, isUp: Bool = true, addresses: [IPPrefix] = [],
+        routes: [RoutePlan] = [], needsAllMulticast: Bool = false
     ) {
         self.link = link
+        self.linkIndex = linkIndex
         self.number = number
         self.binding = binding
         self.settings = settings
         self.network = network
         self.mac = mac
+        self.linkMAC = linkMAC ?? mac
         self.mtu = mtu
+        self.isUp = isUp
         self.addresses = addresses
         self.routes = routes
         self.needsAllMulticast = needsAllMulticast
@@ -59,6 +71,9 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
 
     /// The link that carries the guest's frames beside the pod's, `slw0`, `slw1`, …: a TAP, or a macvtap that was made.
     public var tap: String { OwnLink.tap.name(number) }
+
+    /// Whether the guest sees a carrier.
+    public var hasCarrier: Bool { isUp && settings.isUp }
 
     /// Addresses of one protocol.
     public func addresses(_ family: IPAddress.Family) -> [IPPrefix] { addresses.filter { $0.family == family } }

@@ -11,30 +11,29 @@ extension NetworkPlan {
     ///   - links: every link of the pod's network namespace; lo, our own and the kernel's fallback tunnels are left out.
     ///   - addresses: every address of the namespace.
     ///   - routes: every route of the namespace; the main table's unicast routes count.
-    ///   - resolvConf: the text of the pod's resolv.conf.
+    ///   - request: what the pod asked for, and what is known of devices without links.
+    /// - Throws: the first refusal.
     public init(
-        links: [Link], addresses: [Address], routes: [Route], resolvConf: String
+        links: [Link], addresses: [Address], routes: [Route], request: NetworkRequest
     ) throws(NetworkRefusal) {
-        let chosen = links.filter { !$0.isIgnored }.sorted { Self.precedes($0.name, $1.name) }
-        guard chosen.count <= Self.maximumLinks else {
-            throw .tooManyLinks(found: chosen.count, limit: Self.maximumLinks)
-        }
-        var interfaces: [InterfacePlan] = []
-        for (number, link) in chosen.enumerated() {
-            interfaces.append(
-                try InterfacePlan(
-                    link, number: number, addresses: addresses.filter { $0.linkIndex == link.index },
-                    routes: routes.filter { $0.linkIndex == link.index }))
-        }
-        self.init(interfaces: interfaces, dns: DNSConfiguration(resolvConf: resolvConf))
+        let assessment = NetworkAssessment(links: links, addresses: addresses, routes: routes, request: request)
+        if let refusal = assessment.refusals.first { throw refusal }
+        self = assessment.plan
     }
 
     /// Reads the calling thread's network namespace and decides.
     ///
     /// - Throws: `SystemError` or ``NetworkRefusal``.
-    public init(reading netlink: RTNetlink, resolvConf: String) throws {
+    public init(reading netlink: RTNetlink, request: NetworkRequest) throws {
         try self.init(
-            links: netlink.links(), addresses: netlink.addresses(), routes: netlink.routes(), resolvConf: resolvConf)
+            links: netlink.links(), addresses: netlink.addresses(), routes: netlink.routes(), request: request)
+    }
+
+    /// Reads the calling thread's network namespace and decides, when nothing but links and name servers is known.
+    ///
+    /// - Throws: `SystemError` or ``NetworkRefusal``.
+    public init(reading netlink: RTNetlink, resolvConf: String) throws {
+        try self.init(reading: netlink, request: NetworkRequest(resolvConf: resolvConf))
     }
 
     /// eth0 before all others, then by name, runs of digits by value.
@@ -60,6 +59,44 @@ extension NetworkPlan {
 }
 
 private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+/// What the guest can get of the pod's networks and what it cannot: a running guest keeps what it has although something
+/// new is refused.
+public struct NetworkAssessment: Equatable, Sendable {
+    /// What the guest gets.
+    public var plan: NetworkPlan
+    /// What it does not get.
+    public var refusals: [NetworkRefusal]
+
+    /// Decides. Parameters are those of ``NetworkPlan/init(links:addresses:routes:request:)``. Pure.
+    public init(links: [Link], addresses: [Address], routes: [Route], request: NetworkRequest) {
+        plan = NetworkPlan(interfaces: [], dns: DNSConfiguration(resolvConf: request.resolvConf))
+        refusals = []
+        let chosen = links.filter { !$0.isIgnored }.sorted { NetworkPlan.precedes($0.name, $1.name) }
+        guard chosen.count <= NetworkPlan.maximumLinks else {
+            refusals.append(.tooManyLinks(found: chosen.count, limit: NetworkPlan.maximumLinks))
+            return
+        }
+        for (number, link) in chosen.enumerated() {
+            do throws(NetworkRefusal) {
+                plan.interfaces.append(
+                    try InterfacePlan(
+                        link, number: number, addresses: addresses.filter { $0.linkIndex == link.index },
+                        routes: routes.filter { $0.linkIndex == link.index }))
+            } catch {
+                refusals.append(error)
+            }
+        }
+    }
+
+    /// Reads the calling thread's network namespace and decides.
+    ///
+    /// - Throws: `SystemError`.
+    public init(reading netlink: RTNetlink, request: NetworkRequest) throws {
+        try self.init(
+            links: netlink.links(), addresses: netlink.addresses(), routes: netlink.routes(), request: request)
+    }
+}
 
 extension InterfacePlan {
     fileprivate init(_ link: Link, number: Int, addresses: [Address], routes: [Route]) throws(NetworkRefusal) {
