@@ -123,9 +123,10 @@ extension MachinePlan {
             for disk in disks { self.disk(disk, paths) }
             XML("controller", ["type": "usb", "model": "none"])
             XML("controller", ["type": "pci", "index": "0", "model": "pcie-root"])
-            for nic in nics { rootPort(bus: nic.bus, ordinal: nic.bus - 1) }
-            for nic in nics { interface(nic) }
-            passedDevices
+            for number in 0..<UInt8(clamping: nicPorts.value) { rootPort(bus: number + 1, ordinal: number) }
+            functionBuses
+            for nic in nics { nic.device }
+            for device in devices { hostDevice(device) }
             if memoryLimit.value > memory.value { growingMemory }
             XML("controller", ["type": "virtio-serial", "index": "0"]) { pciAddress(slot: 1) }
             XML("serial", ["type": "unix"]) {
@@ -195,23 +196,11 @@ extension MachinePlan {
         }
     }
 
-    private func interface(_ nic: NIC) -> XML {
-        XML("interface", ["type": "ethernet"]) {
-            XML("mac", ["address": nic.mac])
-            XML("target", ["dev": nic.tap, "managed": "no"])
-            XML("model", ["type": "virtio"])
-            XML("mtu", ["size": "\(nic.mtu)"])
-            // No boot ROM: the machine boots from its disk, and the BIOS is faster without.
-            XML("rom", ["enabled": "no"])
-            XML("address", ["type": "pci", "bus": hex(nic.bus), "slot": "0x00", "function": "0x0"])
-        }
-    }
-
     func pciAddress(slot: UInt8) -> XML {
         XML("address", ["type": "pci", "bus": "0x00", "slot": hex(slot), "function": "0x0"])
     }
+}
 
-    func hex(_ number: UInt8) -> String {
-        (number < 16 ? "0x0" : "0x") + String(number, radix: 16)
-    }
+func hex(_ number: UInt8) -> String {
+    (number < 16 ? "0x0" : "0x") + String(number, radix: 16)
 }

@@ -21,7 +21,7 @@ extension MachinePlan {
     var ioThread: String? { isPinned ? "1" : nil }
 
     var memoryBacking: XML? {
-        guard hugePageSize != nil || isPinned || placement.locked.value else { return nil }
+        guard hugePageSize != nil || isPinned || placement.locked.value || sharedMemory.value else { return nil }
         return XML("memoryBacking") {
             if let size = hugePageSize {
                 XML("hugepages") { XML("page", ["size": "\(size >> 10)", "unit": "KiB"]) }
@@ -29,9 +29,13 @@ extension MachinePlan {
             // Merging pages with other machines would add faults, and tell neighbours what is in them.
             XML("nosharepages")
             if placement.locked.value { XML("locked") }
-            if hugePageSize != nil {
+            if hugePageSize != nil || sharedMemory.value {
                 // Pages that no file system has to be mounted for, nor its directories made accessible to QEMU's user.
                 XML("source", ["type": "memfd"])
+            }
+            // Cells and memory that is added take it from here.
+            if sharedMemory.value { XML("access", ["mode": "shared"]) }
+            if hugePageSize != nil {
                 XML("allocation", ["mode": "immediate", "threads": "\(min(max(vcpus.value, 1), 16))"])
             }
         }
@@ -149,20 +153,26 @@ extension MachinePlan {
 
     // MARK: PCI functions of the host
 
-    @XMLBuilder var passedDevices: [XML] {
+    /// Root ports and expander buses of PCI functions: those of links on a cell's bus, and all others.
+    @XMLBuilder var functionBuses: [XML] {
         for (order, expander) in expanders.enumerated() { self.expander(expander.bus, cell: expander.cell, order) }
-        for (index, device) in devices.enumerated() {
-            rootPort(of: device, ordinal: devices[..<index].count { $0.expander == device.expander })
+        for (index, function) in functions.enumerated() {
+            rootPort(function, ordinal: functions[..<index].count { $0.expander == function.expander })
         }
-        for device in devices { hostDevice(device) }
+    }
+
+    private typealias Function = (bus: UInt8, expander: UInt8?, cell: Int?)
+
+    private var functions: [Function] {
+        nics.filter { $0.expander != nil }.map { ($0.bus, $0.expander, $0.cell) }
+            + devices.map { ($0.bus, $0.expander, $0.cell) }
     }
 
     private var expanders: [(bus: UInt8, cell: Int)] {
         var found: [(bus: UInt8, cell: Int)] = []
-        for device in devices {
-            guard let bus = device.expander, let cell = device.cell, !found.contains(where: { $0.bus == bus }) else {
-                continue
-            }
+        for function in functions {
+            guard let bus = function.expander, let cell = function.cell, !found.contains(where: { $0.bus == bus })
+            else { continue }
             found.append((bus, cell))
         }
         return found
@@ -177,29 +187,33 @@ extension MachinePlan {
     }
 
     /// - Parameter ordinal: how many functions before it are on the same bus.
-    private func rootPort(of device: PassedDevice, ordinal: Int) -> XML {
-        guard let expander = device.expander else {
-            return rootPort(bus: device.bus, ordinal: UInt8(clamping: nics.count + ordinal))
+    private func rootPort(_ function: Function, ordinal: Int) -> XML {
+        guard let expander = function.expander else {
+            return rootPort(bus: function.bus, ordinal: UInt8(clamping: nicPorts.value + ordinal))
         }
-        return XML("controller", ["type": "pci", "index": "\(device.bus)", "model": "pcie-root-port"]) {
+        return XML("controller", ["type": "pci", "index": "\(function.bus)", "model": "pcie-root-port"]) {
             XML(
                 "address",
                 ["type": "pci", "bus": hex(expander), "slot": hex(UInt8(clamping: ordinal)), "function": "0x0"])
         }
     }
 
-    private func hostDevice(_ device: PassedDevice) -> XML {
-        // The address was found in sysfs: 0000:3b:02.1
-        let parts = device.address.split(whereSeparator: { $0 == ":" || $0 == "." }).map { "0x\($0)" }
-        return XML("hostdev", ["mode": "subsystem", "type": "pci", "managed": "no"]) {
-            XML("driver", ["name": "vfio"])
-            XML("source") {
-                if parts.count == 4 {
-                    XML("address", ["domain": parts[0], "bus": parts[1], "slot": parts[2], "function": parts[3]])
-                }
+    func hostDevice(_ device: PassedDevice) -> XML { hostFunction(device.address, bus: device.bus) }
+}
+
+/// A PCI function of the host behind its own root port.
+func hostFunction(_ address: String, bus: UInt8, isManaged: Bool = false, alias: String? = nil) -> XML {
+    // The address was found in sysfs: 0000:3b:02.1
+    let parts = address.split(whereSeparator: { $0 == ":" || $0 == "." }).map { "0x\($0)" }
+    return XML("hostdev", ["mode": "subsystem", "type": "pci", "managed": isManaged ? "yes" : "no"]) {
+        XML("driver", ["name": "vfio"])
+        XML("source") {
+            if parts.count == 4 {
+                XML("address", ["domain": parts[0], "bus": parts[1], "slot": parts[2], "function": parts[3]])
             }
-            XML("rom", ["enabled": "no"])
-            XML("address", ["type": "pci", "bus": hex(device.bus), "slot": "0x00", "function": "0x0"])
         }
+        if let alias { XML("alias", ["name": alias]) }
+        XML("rom", ["enabled": "no"])
+        XML("address", ["type": "pci", "bus": hex(bus), "slot": "0x00", "function": "0x0"])
     }
 }

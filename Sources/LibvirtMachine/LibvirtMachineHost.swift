@@ -157,8 +157,9 @@ public actor LibvirtMachineHost: MachineHost {
                 memoryLimit: spec.linux?.resources?.memory?.limit.flatMap { $0 > 0 ? UInt64($0) : nil },
                 hugePages: resources.hugePages, devices: resources.devices,
                 profile: configuration.profile == .standard ? .standard : .highPerformance,
-                boot: image.request, links: network.links, annotations: machineAnnotations,
-                accelerator: accelerator, defaultVCPUs: configuration.defaultVCPUs,
+                boot: image.request, links: network.links,
+                hasVhostNet: File.exists("/dev/vhost-net"), annotations: machineAnnotations, accelerator: accelerator,
+                defaultVCPUs: configuration.defaultVCPUs,
                 defaultMemory: configuration.defaultMemory, user: user.id, group: group)
             let claims = ClaimedPlan(owner: directory, root: root)
             undo.add { [log] in claims.undo(log: log) }
@@ -172,7 +173,7 @@ public actor LibvirtMachineHost: MachineHost {
             traces.cgroup = cgroup
             if plan.placement.locked.value { try Privileges().check(plan, cgroup: cgroup) }
             undo.add { try? NetworkBinding().unbindAll() }
-            try network.apply(owner: user.id, hostName: plan.identity.podName, log: log)
+            try network.apply(plan, log: log)
             traces.network = network
             undo.add { [network] in try? network.remove() }
             timeline.stamp("network applied")

@@ -21,21 +21,31 @@ struct MachineNetwork {
 
     /// The links as the planner takes them.
     var links: [RequestedLink] {
-        plan.interfaces.map { RequestedLink(name: $0.link, tap: $0.tap, mac: "\($0.mac)", mtu: $0.mtu) }
+        plan.interfaces.map { interface in
+            RequestedLink(
+                interface.link, number: interface.number, backend: interface.backend, mac: "\(interface.mac)",
+                mtu: interface.settings.mtu.map { min($0, interface.mtu) } ?? interface.mtu,
+                queues: interface.settings.queues, rxRing: interface.settings.rxRing, txRing: interface.settings.txRing,
+                isUp: interface.settings.isUp)
+        }
     }
 
     /// Joins every link to a TAP, and starts to answer guests that ask for their addresses.
-    mutating func apply(owner: UInt32, hostName: String, log: @escaping @Sendable (String) -> Void) throws {
+    mutating func apply(_ machine: MachinePlan, log: @escaping @Sendable (String) -> Void) throws {
         let binding = try NetworkBinding()
         var answering: [AddressServiceLink] = []
         for interface in plan.interfaces {
-            if let link = try binding.bind(interface, owner: owner) { answering.append(link) }
+            let queues = machine.nic(interface.number)?.queues.value ?? 1
+            if let link = try binding.bind(interface, owner: machine.user, multiQueue: queues > 1) {
+                answering.append(link)
+            }
         }
         guard !answering.isEmpty else { return }
         try File.makeDirectory(service.directory, mode: 0o711)
         server = try AddressServiceProcess(
-            service, AddressServiceConfiguration(answering, dns: plan.dns, hostName: hostName), oomScoreAdj: 0, log: log
-        )
+            service,
+            AddressServiceConfiguration(answering, dns: plan.dns, hostName: machine.identity.podName), oomScoreAdj: 0,
+            log: log)
     }
 
     /// Undoes it; the pod's links are as they were.
@@ -58,5 +68,18 @@ struct MachineNetwork {
                     },
                     nameservers: plan.dns.nameservers.map { "\($0)" }, search: plan.dns.search)
             })
+    }
+}
+
+extension InterfacePlan {
+    /// As the machine's planner takes it.
+    var backend: NICBackend {
+        switch binding {
+        case .tap, .masquerade: .tap(device: tap)
+        case .macvtap(let made): .macvtap(device: made ? tap : link)
+        case .hostDevice(let address): .hostDevice(address: address, isManaged: false)
+        case .vhostUser(let path, let listens): .vhostUser(path: path, listens: listens)
+        case .vdpa(let path): .vdpa(path: path)
+        }
     }
 }

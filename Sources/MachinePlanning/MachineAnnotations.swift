@@ -12,6 +12,8 @@
 /// | `slipway.dev/lock-memory` | `true`, `false` | whether all of QEMU's memory is locked |
 /// | `slipway.dev/max-cpus` | number | up to how many vCPUs a resize may add to the running machine |
 /// | `slipway.dev/max-memory` | bytes, or with Ki, Mi, Gi, Ti | up to how much RAM a resize may add to the running machine |
+/// | `slipway.dev/hot-nics` | 0 to 16 | how many NICs can be plugged into the running machine beside those it starts with; 8 unless said |
+/// | `slipway.dev/shared-memory` | `true`, `false` | RAM that a vhost-user switch can map, for such NICs that come later; pods that start with one have it |
 public struct MachineAnnotations: Codable, Equatable, Sendable {
     /// The prefix of all of them.
     public static let prefix = "slipway.dev/"
@@ -61,14 +63,19 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
     public var maxCPUs: Int?
     /// Most bytes of RAM that the machine may grow to.
     public var maxMemory: UInt64?
+    /// NICs that can be plugged in later.
+    public var hotNICs = 8
+    /// RAM that other processes can map.
+    public var sharedMemory = false
 
     /// No annotation given.
     public init() {}
 
     /// The names without their prefix.
     public static let names = [
-        "cloud-init", "disk", "disk-size", "emulator-threads", "kernel-arguments", "lock-memory", "max-cpus",
-        "max-memory", "numa-policy", "realtime",
+        "cloud-init", "disk", "disk-size", "emulator-threads", "hot-nics", "kernel-arguments", "lock-memory",
+        "max-cpus",
+        "max-memory", "numa-policy", "realtime", "shared-memory",
     ]
 
     /// Picks the annotations under the prefix out of all of a pod's.
@@ -116,6 +123,12 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
                     field: key, problem: "is \"\(value)\"; a number from 1 to \(MachinePlan.maximumVCPUs) is accepted")
             }
             maxCPUs = number
+        case "hot-nics":
+            guard let number = Int(value), (0...16).contains(number) else {
+                throw PlanRefusal(field: key, problem: "is \"\(value)\"; a number from 0 to 16 is accepted")
+            }
+            hotNICs = number
+        case "shared-memory": sharedMemory = try Self.flag(value, key)
         case "max-memory": maxMemory = try Self.size(value, key, "8Gi")
         default: cloudInit = try Self.word(value, key)
         }

@@ -16,7 +16,7 @@ public struct Decision<Value: Codable & Equatable & Sendable>: Codable, Equatabl
 /// is shown by the CLI.
 public struct MachinePlan: Codable, Equatable, Sendable {
     /// The plan's layout.
-    public var version = 2
+    public var version = 3
     /// Who asked.
     public var identity: MachineIdentity
     /// libvirt's name of the domain.
@@ -35,12 +35,18 @@ public struct MachinePlan: Codable, Equatable, Sendable {
     public var memoryLimit: Decision<UInt64>
     /// Where its threads run and where its RAM lies.
     public var placement: Placement
+    /// Whether other processes can map the RAM: switches behind vhost-user NICs.
+    public var sharedMemory: Decision<Bool>
     /// What it boots.
     public var boot: Decision<Boot>
     /// The disks, in the order of their names vda, vdb, …
     public var disks: [Disk]
-    /// The NICs, in the order of their PCI addresses.
+    /// The NICs, in the order of their numbers.
     public var nics: [NIC]
+    /// Root ports for NICs, those at start and those that may come: numbers from 0 up to this one have a place.
+    public var nicPorts: Decision<Int>
+    /// Whether the node has vhost-net.
+    public var vhostNet: Bool
     /// The host's PCI functions that are the guest's, in the order of their PCI addresses in the guest.
     public var devices: [PassedDevice]
     /// Whether a cloud-init seed is made.
@@ -77,22 +83,6 @@ public struct MachinePlan: Codable, Equatable, Sendable {
         public var serial: String
         /// PCI address on bus 0.
         public var slot: UInt8
-    }
-
-    /// A NIC of the guest.
-    public struct NIC: Codable, Equatable, Sendable {
-        /// The link in the pod's network namespace.
-        public var link: String
-        /// The TAP.
-        public var tap: String
-        /// MAC address.
-        public var mac: String
-        /// Bytes.
-        public var mtu: UInt32
-        /// The PCI bus behind the NIC's own root port.
-        public var bus: UInt8
-        /// Why it sits there.
-        public var reason: String
     }
 
     /// A PCI function of the host that is the guest's.

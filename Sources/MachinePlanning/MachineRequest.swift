@@ -26,6 +26,8 @@ public struct MachineRequest: Codable, Equatable, Sendable {
     public var boot: BootRequest
     /// The links of the pod's network namespace in the order of the guest's NICs.
     public var links: [RequestedLink]
+    /// Whether the node has `/dev/vhost-net`.
+    public var hasVhostNet: Bool
     /// The pod's annotations.
     public var annotations: MachineAnnotations
     /// How the node executes guests, and why.
@@ -44,9 +46,10 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         identity: MachineIdentity, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, cpuShares: UInt64? = nil,
         cpus: CPUSet = [], mems: CPUSet = [], memoryLimit: UInt64? = nil,
         hugePages: HugePageSources = HugePageSources(), devices: [String] = [], profile: MachineProfile = .standard,
-        boot: BootRequest, links: [RequestedLink] = [], annotations: MachineAnnotations = MachineAnnotations(),
-        accelerator: Decision<Accelerator>, defaultVCPUs: Int = 1, defaultMemory: UInt64 = 512 << 20, user: UInt32,
-        group: UInt32
+        boot: BootRequest, links: [RequestedLink] = [], hasVhostNet: Bool = false,
+        annotations: MachineAnnotations = MachineAnnotations(), accelerator: Decision<Accelerator>,
+        defaultVCPUs: Int = 1,
+        defaultMemory: UInt64 = 512 << 20, user: UInt32, group: UInt32
     ) {
         self.identity = identity
         self.cpuQuota = cpuQuota
@@ -60,6 +63,7 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         self.profile = profile
         self.boot = boot
         self.links = links
+        self.hasVhostNet = hasVhostNet
         self.annotations = annotations
         self.accelerator = accelerator
         self.defaultVCPUs = defaultVCPUs
@@ -157,25 +161,5 @@ public struct KernelSource: Codable, Equatable, Sendable {
         self.kernel = kernel
         self.initrd = initrd
         self.commandLine = commandLine
-    }
-}
-
-/// A link that becomes a NIC.
-public struct RequestedLink: Codable, Equatable, Sendable {
-    /// The link's name in the pod's network namespace.
-    public var name: String
-    /// The TAP that QEMU opens.
-    public var tap: String
-    /// The guest's MAC address, `aa:bb:cc:dd:ee:ff`.
-    public var mac: String
-    /// Bytes.
-    public var mtu: UInt32
-
-    /// A link.
-    public init(name: String, tap: String, mac: String, mtu: UInt32) {
-        self.name = name
-        self.tap = tap
-        self.mac = mac
-        self.mtu = mtu
     }
 }

@@ -1,59 +1,57 @@
 import HostTopology
 
 extension MachinePlan {
-    /// Most expander buses: each has a slot of the first bus and a sixteenth of the bus numbers.
-    static let maximumExpanders = 8
-
-    /// Puts the PCI functions that the pod was given on the bus of their cell.
+    /// Puts the PCI functions that the pod was given on the bus of their cell: those behind its links, which are NICs, and
+    /// the others.
     mutating func pass(_ request: MachineRequest, on host: HostTopology) throws(PlanRefusal) {
-        guard devices.count + request.devices.count + nics.count <= Self.maximumNICs else {
+        let ofNICs = nics.indices.compactMap { index -> (index: Int, address: String, isManaged: Bool)? in
+            guard case .hostDevice(let address, let isManaged) = nics[index].backend else { return nil }
+            return (index, address, isManaged)
+        }
+        // A device plugin names the functions of the pod's links too.
+        let others = request.devices.filter { address in !ofNICs.contains { $0.address == address } }
+        guard nicPorts.value + others.count <= Self.maximumRootPorts else {
             throw PlanRefusal(
                 field: "devices",
                 problem:
-                    "\(request.devices.count) PCI functions and \(nics.count) links; up to \(Self.maximumNICs) "
-                    + "together "
-                    + "are accepted")
+                    "\(others.count) PCI functions beside \(nicPorts.value) places for NICs; up to "
+                    + "\(Self.maximumRootPorts) together are accepted, and \(MachineAnnotations.prefix)hot-nics says how "
+                    + "many places are kept for NICs that come later")
         }
-        let policy = request.annotations.numaPolicy ?? .strict
-        // Root ports of functions come after those of links, and a bus that spans a cell takes a number of its own.
-        var bus = UInt8(nics.count)
-        var expanders: [Int: UInt8] = [:]
-        for address in request.devices {
-            guard let device = host.devices.first(where: { $0.address == address }) else {
-                throw PlanRefusal(
-                    .exhausted, field: "devices", problem: "the PCI function \(address) is not on this node")
-            }
-            guard device.driver == "vfio-pci" else {
-                throw PlanRefusal(
-                    field: "devices",
-                    problem:
-                        "the PCI function \(address) is bound to \(device.driver ?? "no driver"); vfio-pci is "
-                        + "accepted, "
-                        + "to which its device plugin or driverctl binds it")
-            }
-            let (cell, reason) = try cell(of: device, policy)
-            if let cell, expanders[cell] == nil {
-                guard expanders.count < Self.maximumExpanders else {
-                    throw PlanRefusal(
-                        field: "devices",
-                        problem:
-                            "they are on more than \(Self.maximumExpanders) nodes, and a machine has no more "
-                            + "expander buses"
-                    )
-                }
-                bus += 1
-                expanders[cell] = bus
-            }
-            bus += 1
-            // The expanders' bus numbers are sixteen apart.
-            guard devices.count(where: { $0.cell == cell && cell != nil }) < 15 else {
-                throw PlanRefusal(field: "devices", problem: "more than 15 PCI functions of node \(device.node ?? 0)")
-            }
+        var buses = FunctionBuses(next: UInt8(clamping: nicPorts.value + 1))
+        for (index, address, isManaged) in ofNICs {
+            let device = try Self.function(address, isManaged: isManaged, on: host)
+            let (cell, reason) = try cell(of: device, request.annotations.numaPolicy ?? .strict)
+            nics[index].reason += "; \(reason)"
+            guard let cell else { continue }
+            (nics[index].bus, nics[index].expander) = try buses.take(in: cell)
+            nics[index].cell = cell
+        }
+        for address in others {
+            let device = try Self.function(address, isManaged: false, on: host)
+            let (cell, reason) = try cell(of: device, request.annotations.numaPolicy ?? .strict)
+            let (bus, expander) = try buses.take(in: cell)
             devices.append(
                 PassedDevice(
-                    address: address, node: device.node, cell: cell, bus: bus, expander: cell.flatMap { expanders[$0] },
-                    reason: reason))
+                    address: address, node: device.node, cell: cell, bus: bus, expander: expander, reason: reason))
         }
+    }
+
+    /// The function as the node has it, ready to be passed.
+    private static func function(
+        _ address: String, isManaged: Bool, on host: HostTopology
+    ) throws(PlanRefusal) -> HostDevice {
+        guard let device = host.devices.first(where: { $0.address == address }) else {
+            throw PlanRefusal(.exhausted, field: "devices", problem: "the PCI function \(address) is not on this node")
+        }
+        guard isManaged || device.driver == "vfio-pci" else {
+            throw PlanRefusal(
+                field: "devices",
+                problem:
+                    "the PCI function \(address) is bound to \(device.driver ?? "no driver"); vfio-pci is accepted, to "
+                    + "which its device plugin or driverctl binds it")
+        }
+        return device
     }
 
     private func cell(
@@ -99,5 +97,43 @@ extension MachinePlan {
                     "is \(ByteCount.text(limit)); beside RAM of huge pages it is what QEMU itself may take, and this "
                     + "machine needs \(ByteCount.short(overheadEstimate)) or more")
         }
+    }
+}
+
+/// The numbers of buses for PCI functions: after the NICs' root ports, and a bus that spans a cell has a number of its own.
+private struct FunctionBuses {
+    /// Each expander has a slot of the first bus, and sixteen bus numbers of the guest.
+    private static let maximumExpanders = 8
+    private static let functionsOfAnExpander = 15
+
+    private var next: UInt8
+    private var expanders: [Int: (bus: UInt8, functions: Int)] = [:]
+
+    init(next: UInt8) { self.next = next }
+
+    /// A bus behind a root port of its own, and the expander bus that this one is on.
+    mutating func take(in cell: Int?) throws(PlanRefusal) -> (bus: UInt8, expander: UInt8?) {
+        guard let cell else { return (take(), nil) }
+        guard expanders[cell] != nil || expanders.count < Self.maximumExpanders else {
+            throw PlanRefusal(
+                field: "devices",
+                problem:
+                    "they are on more than \(Self.maximumExpanders) nodes, and a machine has no more expander buses")
+        }
+        var expander = expanders[cell] ?? (take(), 0)
+        guard expander.functions < Self.functionsOfAnExpander else {
+            throw PlanRefusal(
+                field: "devices",
+                problem: "more than \(Self.functionsOfAnExpander) PCI functions belong to cell \(cell)"
+            )
+        }
+        expander.functions += 1
+        expanders[cell] = expander
+        return (take(), expander.bus)
+    }
+
+    private mutating func take() -> UInt8 {
+        defer { next += 1 }
+        return next
     }
 }

@@ -5,8 +5,10 @@ extension MachinePlan {
     public static let minimumMemory: UInt64 = 64 << 20
     /// Most vCPUs: QEMU's q35 takes 288, libvirt's BIOS guests 255.
     public static let maximumVCPUs = 255
-    /// Most NICs: each has a root port of its own.
+    /// Most links at start.
     public static let maximumNICs = 32
+    /// Most root ports on the first bus: eight to each of its slots 16 to 21.
+    static let maximumRootPorts = 48
 
     /// Decides everything about a machine. Pure: the same request gives the same plan.
     ///
@@ -45,6 +47,10 @@ extension MachinePlan {
         user = request.user
         group = request.group
         disks = []
+        nics = []
+        nicPorts = Decision(0, "")
+        vhostNet = request.hasVhostNet
+        sharedMemory = Self.sharedMemory(request)
         switch request.boot {
         case .disk(let source):
             guard request.annotations.kernelArguments == nil else {
@@ -68,20 +74,8 @@ extension MachinePlan {
                     target: Self.target(index), content: .seed, virtualSize: nil, serial: "cidata",
                     slot: Self.diskSlot(index)))
         }
-        guard request.links.count <= Self.maximumNICs else {
-            throw PlanRefusal(
-                field: "network",
-                problem:
-                    "\(request.links.count) links in the pod's network namespace; up to \(Self.maximumNICs) are "
-                    + "accepted"
-            )
-        }
-        nics = request.links.enumerated().map { index, link in
-            NIC(
-                link: link.name, tap: link.tap, mac: link.mac, mtu: link.mtu, bus: UInt8(index + 1),
-                reason: index == 0 ? "the pod's first link" : "link \(index + 1) of the pod, in their order")
-        }
         devices = []
+        try plan(request.links, reserved: request.annotations.hotNICs)
         try pass(request, on: host)
         try checkOverhead(request)
     }

@@ -38,7 +38,7 @@ struct Asked {
     private static let topics: [String: PlanTopic] = [
         "disk": .boot, "disk-size": .disk("vda"), "kernel-arguments": .boot, "emulator-threads": .emulator,
         "numa-policy": .cell(0), "realtime": .realtime, "lock-memory": .locked, "max-cpus": .vcpus,
-        "max-memory": .memory,
+        "max-memory": .memory, "shared-memory": .pages,
     ]
 }
 

@@ -120,7 +120,9 @@ struct PlanCommand: AsyncParsableCommand {
             hugePages: HugePageSources(limits: Dictionary(pages, uniquingKeysWith: { first, _ in first })),
             profile: settings.profile == .standard ? .standard : .highPerformance,
             boot: .disk(DiskSource(path: "/disk/assumed", format: .raw, virtualSize: 1 << 30)),
-            links: [RequestedLink(name: "eth0", tap: "slw0", mac: "02:00:00:00:00:01", mtu: 1500)],
+            links: [
+                RequestedLink("eth0", number: 0, backend: .tap(device: "slw0"), mac: "02:00:00:00:00:01", mtu: 1500)
+            ],
             annotations: annotations, accelerator: accelerator(settings), defaultVCPUs: settings.defaultVCPUs,
             defaultMemory: settings.defaultMemory, user: settings.users.lowerBound,
             group: settings.users.lowerBound)

@@ -48,7 +48,8 @@ enum Bench {
             cpuShares: UInt64(mine.count) * 1024, cpus: mine,
             boot: .disk(DiskSource(path: "/disk/vm.qcow2", format: .qcow2, virtualSize: 2 << 30)),
             links: (0..<6).map {
-                RequestedLink(name: "net\($0)", tap: "slw\($0)", mac: "02:00:00:00:00:0\($0)", mtu: 1500)
+                RequestedLink(
+                    "net\($0)", number: $0, backend: .tap(device: "slw\($0)"), mac: "02:00:00:00:00:0\($0)", mtu: 1500)
             },
             accelerator: Decision(.kvm, "measured"), user: 250_000, group: 250_000)
         request.hugePages.limits = [pool.size: pool.size * 32]

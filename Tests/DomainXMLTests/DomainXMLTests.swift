@@ -72,12 +72,45 @@ private func parse(_ xml: String) throws -> Element {
             let targets = root.all("disk").flatMap { $0.all("target") }.compactMap { $0.attributes["dev"] }
             #expect(targets == plan.disks.map(\.target), "\(name)")
             #expect(
-                root.all("interface").flatMap { $0.all("mac") }.map { $0.attributes["address"] } == plan.nics.map(\.mac)
-            )
+                root.all("interface").flatMap { $0.all("mac") }.map { $0.attributes["address"] }
+                    == plan.nics.filter { !$0.isHostDevice }.map(\.mac), "\(name)")
+            let aliases = root.all("alias").compactMap { $0.attributes["name"] }.filter { $0.hasPrefix("ua-nic") }
+            #expect(aliases == plan.nics.map(\.alias), "\(name)")
+            // Nothing is behind a root port that is not there, and those kept for later are there.
+            let ports = Set(
+                root.all("controller").filter { $0.attributes["model"] == "pcie-root-port" }
+                    .compactMap { $0.attributes["index"].flatMap { UInt8($0) } })
+            #expect(ports.isSuperset(of: plan.nics.map(\.bus)), "\(name)")
+            #expect(ports.isSuperset(of: (0..<plan.nicPorts.value).map { UInt8($0 + 1) }), "\(name)")
             #expect(root.all("vcpu").map(\.text) == ["\(plan.vcpusLimit.value)"])
             #expect(root.all("memory").first?.text == "\(plan.memory.value)")
             #expect(root.all("uuid").map(\.text) == [plan.uuid.value])
             #expect(root.all("label").map(\.text) == ["+\(plan.user):+\(plan.group)"])
+        }
+    }
+
+    @Test func libvirtsOwnSchemaAcceptsThem() throws {
+        let directory = try TemporaryDirectory()
+        for (name, plan) in try MachinePlan.samples() {
+            let validator = Process()
+            validator.executableURL = URL(filePath: "/usr/bin/virt-xml-validate")
+            validator.arguments = [try directory.write(name, plan.domainXML(.sample)), "domain"]
+            let pipe = Pipe()
+            (validator.standardOutput, validator.standardError) = (pipe, pipe)
+            try validator.run()
+            let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
+            validator.waitUntilExit()
+            #expect(validator.terminationStatus == 0, "\(name): \(String(decoding: output, as: UTF8.self))")
+        }
+    }
+
+    @Test func aNICAloneIsThatOfTheDocument() throws {
+        for (name, plan) in try MachinePlan.samples() {
+            let document = plan.domainXML(.sample).split(separator: "\n").map { $0.drop { $0 == " " } }
+            for nic in plan.nics {
+                let lines = nic.deviceXML.split(separator: "\n").map { $0.drop { $0 == " " } }
+                #expect(document.indices.contains { document[$0...].starts(with: lines) }, "\(name): \(nic.deviceXML)")
+            }
         }
     }
 
@@ -145,4 +178,11 @@ private func parse(_ xml: String) throws -> Element {
 
 extension Accelerator {
     fileprivate var domainType: String { self == .kvm ? "kvm" : "qemu" }
+}
+
+extension MachinePlan.NIC {
+    fileprivate var isHostDevice: Bool {
+        if case .hostDevice = backend { return true }
+        return false
+    }
 }

@@ -10,7 +10,9 @@ extension MachinePlan {
             podUID: "6b1f7a52-4e0c-4b7d-9f7e-0d6c7a1b2c3d", containerName: "vm")
         func link(_ number: Int) -> RequestedLink {
             let digits = String(number + 16, radix: 16)
-            return RequestedLink(name: "net\(number)", tap: "tap\(number)", mac: "02:00:00:00:00:\(digits)", mtu: 1500)
+            return RequestedLink(
+                "net\(number)", number: number, backend: .tap(device: "tap\(number)"), mac: "02:00:00:00:00:\(digits)",
+                mtu: 1500)
         }
         let qcow2 = BootRequest.disk(DiskSource(path: "/disk/vm.qcow2", format: .qcow2, virtualSize: 2 << 30))
         let raw = BootRequest.disk(DiskSource(path: "/disk/vm.img", format: .raw, virtualSize: 1 << 30))
@@ -25,6 +27,11 @@ extension MachinePlan {
                 identity: identity, boot: qcow2, accelerator: tcg, user: 250_000, group: 250_000)
             change(&request)
             return try MachinePlan(request, on: host)
+        }
+        func link(_ number: Int, _ backend: NICBackend) -> RequestedLink {
+            var link = link(number)
+            link.backend = backend
+            return link
         }
         var plain = MachineAnnotations()
         plain.cloudInit = .none
@@ -71,6 +78,45 @@ extension MachinePlan {
                 try plan {
                     ($0.cpuQuota, $0.cpuPeriod) = (200_000, 100_000)
                     ($0.annotations.maxCPUs, $0.annotations.maxMemory) = (4, 2 << 30)
+                }
+            ),
+            (
+                "every-kind-of-link.xml",
+                try plan {
+                    $0.accelerator = kvm
+                    ($0.cpuQuota, $0.cpuPeriod, $0.hasVhostNet) = (400_000, 100_000, true)
+                    var tuned = link(1, .vhostUser(path: "/run/switch/port1.sock", listens: false))
+                    (tuned.queues, tuned.rxRing, tuned.txRing, tuned.mtu) = (2, 1024, 1024, 9000)
+                    var down = link(4)
+                    down.isUp = false
+                    // Number 3 was unplugged before the machine was started anew.
+                    $0.links = [
+                        link(0, .macvtap(device: "slw0")), tuned,
+                        link(2, .vhostUser(path: "/run/slipway/x/vhost/net2.sock", listens: true)), down,
+                        link(5, .vdpa(path: "/dev/vhost-vdpa-0")),
+                    ]
+                    $0.annotations.hotNICs = 2
+                }
+            ),
+            (
+                "functions-of-links.xml",
+                try plan(on: .twoNodes) {
+                    $0.accelerator = kvm
+                    ($0.cpus, $0.cpuShares) = ([1, 2, 3], 3072)
+                    $0.hugePages.limits = [1 << 30: 3 << 30]
+                    // The device plugin names both; one of them is a link of the pod.
+                    $0.devices = ["0000:3b:02.1", "0000:3b:02.3"]
+                    $0.links = [
+                        link(0), link(1, .hostDevice(address: "0000:3b:02.3", isManaged: false)),
+                        link(2, .vhostUser(path: "/run/switch/port2.sock", listens: false)),
+                    ]
+                }
+            ),
+            (
+                "growing-shared.xml",
+                try plan {
+                    $0.annotations.maxMemory = 2 << 30
+                    $0.annotations.sharedMemory = true
                 }
             ),
         ]

@@ -22,6 +22,8 @@ import Testing
         #expect(try parse("kernel-arguments", "").kernelArguments == "")
         #expect(try parse("cloud-init", "none").cloudInit == .none)
         #expect(try parse("cloud-init", "nocloud").cloudInit == .nocloud)
+        #expect(try parse("hot-nics", "0").hotNICs == 0)
+        #expect(try parse("shared-memory", "true").sharedMemory)
         for (text, size) in [("20Gi", 20 << 30), ("512", 512), ("513", 1024), ("1Pi", 1 << 50), ("3Ki", 3072)]
             as [(String, UInt64)]
         {
@@ -50,18 +52,23 @@ import Testing
         ("max-cpus", "0", "is \"0\"; a number from 1 to 255 is accepted"),
         ("max-cpus", "256", "is \"256\"; a number from 1 to 255 is accepted"),
         ("max-memory", "lots", "is \"lots\"; a size such as 8Gi, up to 1Pi, is accepted"),
+        ("hot-nics", "17", "is \"17\"; a number from 0 to 16 is accepted"),
+        ("hot-nics", "-1", "is \"-1\"; a number from 0 to 16 is accepted"),
+        ("shared-memory", "on", "is \"on\"; true or false is accepted"),
         ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud or none is accepted"),
         (
             "disksize", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
-                + "slipway.dev/emulator-threads, slipway.dev/kernel-arguments, slipway.dev/lock-memory, "
-                + "slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, slipway.dev/realtime"
+                + "slipway.dev/emulator-threads, slipway.dev/hot-nics, slipway.dev/kernel-arguments, "
+                + "slipway.dev/lock-memory, slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, "
+                + "slipway.dev/realtime, slipway.dev/shared-memory"
         ),
         (
             "", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
-                + "slipway.dev/emulator-threads, slipway.dev/kernel-arguments, slipway.dev/lock-memory, "
-                + "slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, slipway.dev/realtime"
+                + "slipway.dev/emulator-threads, slipway.dev/hot-nics, slipway.dev/kernel-arguments, "
+                + "slipway.dev/lock-memory, slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, "
+                + "slipway.dev/realtime, slipway.dev/shared-memory"
         ),
     ])
     func refused(name: String, value: String, problem: String) {

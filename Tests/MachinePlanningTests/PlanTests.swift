@@ -50,8 +50,9 @@ import Testing
         let slots = plan.disks.map(\.slot)
         #expect(Set(slots).count == slots.count && slots.allSatisfy { (3...15).contains($0) }, comment)
         let buses = plan.nics.map(\.bus)
-        #expect(Set(buses).count == buses.count && buses == buses.sorted() && !buses.contains(0), comment)
-        for names in [plan.disks.map(\.target), plan.disks.map(\.serial), plan.nics.map(\.tap)] {
+        #expect(buses == plan.nics.map { UInt8($0.number + 1) } && Set(buses).count == buses.count, comment)
+        #expect(plan.nicPorts.value == request.links.count + request.annotations.hotNICs, comment)
+        for names in [plan.disks.map(\.target), plan.disks.map(\.serial), plan.nics.map(\.alias)] {
             #expect(Set(names).count == names.count, comment)
         }
         #expect(plan.nics.map(\.link) == request.links.map(\.name), comment)
@@ -93,8 +94,8 @@ import Testing
         (request.cpuQuota, request.cpuPeriod) = (150_000, 100_000)
         request.memoryLimit = (1 << 30) + 5
         request.links = [
-            RequestedLink(name: "eth0", tap: "t0", mac: "02:00:00:00:00:01", mtu: 1500),
-            RequestedLink(name: "net1", tap: "t1", mac: "02:00:00:00:00:02", mtu: 9000),
+            RequestedLink("eth0", number: 0, backend: .tap(device: "t0"), mac: "02:00:00:00:00:01", mtu: 1500),
+            RequestedLink("net1", number: 1, backend: .tap(device: "t1"), mac: "02:00:00:00:00:02", mtu: 9000),
         ]
         let plan = try MachinePlan(request, on: .plain)
         #expect(plan.vcpus == Decision(2, "limits.cpu, 150000 of 100000 µs, rounded up"))
@@ -174,10 +175,9 @@ import Testing
             refusal { $0.annotations.kernelArguments = "quiet" }
                 == "slipway.dev/kernel-arguments: the image holds a disk (/disk/vm.qcow2), whose boot loader decides on "
                 + "the kernel's arguments")
-        let link = RequestedLink(name: "n", tap: "t", mac: "02:00:00:00:00:01", mtu: 1500)
         #expect(
-            refusal { $0.links = Array(repeating: link, count: 33) }
+            refusal { $0.links = RequestedLink.taps(33) }
                 == "network: 33 links in the pod's network namespace; up to 32 are accepted")
-        #expect(refusal { $0.links = Array(repeating: link, count: 32) } == nil)
+        #expect(refusal { $0.links = RequestedLink.taps(32) } == nil)
     }
 }

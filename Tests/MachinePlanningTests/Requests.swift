@@ -58,12 +58,26 @@ extension MachineRequest {
             ? .disk(DiskSource(path: text(), format: Bool.random(using: &random) ? .raw : .qcow2, virtualSize: size))
             : .kernel(KernelSource(kernel: text(), initrd: maybe(text()), commandLine: maybe(text())))
         request.links = (0..<Int.random(in: 0...36, using: &random)).map { index in
-            RequestedLink(name: text(), tap: "tap\(index)", mac: "02:00:00:00:00:\(index + 10)", mtu: 1500)
+            RequestedLink(
+                text(), number: index, backend: .tap(device: "tap\(index)"), mac: "02:00:00:00:00:\(index + 10)",
+                mtu: 1500)
         }
         request.annotations.diskSize = maybe(number())
         request.annotations.kernelArguments = maybe(text())
         request.annotations.cloudInit = Bool.random(using: &random) ? .none : .nocloud
         request.accelerator.value = Bool.random(using: &random) ? .kvm : .tcg
         return request
+    }
+}
+
+extension RequestedLink {
+    /// Links on TAPs, numbered from 0.
+    static func taps(_ count: Int) -> [RequestedLink] {
+        (0..<count).map { number in
+            RequestedLink(
+                "net\(number)", number: number, backend: .tap(device: "slw\(number)"), mac: "02:00:00:00:00:01",
+                mtu: 1500
+            )
+        }
     }
 }
