@@ -58,6 +58,8 @@ public struct StateDirectory: Hashable, Sendable {
     public var seed: String { "\(path)/seed.iso" }
     /// Where the DHCP server keeps its files.
     public var dhcp: String { "\(path)/dhcp" }
+    /// What the guest has of the pod's networks, as JSON.
+    public var network: String { "\(path)/network.json" }
     /// The sandbox process's own log.
     public var log: String { "\(path)/sandbox.log" }
 }
