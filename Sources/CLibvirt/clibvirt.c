@@ -33,6 +33,8 @@
     F(virDomainGetVcpusFlags, int, (virDomainPtr d, unsigned f), (d, f), -1)                                           \
     F(virDomainSetVcpusFlags, int, (virDomainPtr d, unsigned c, unsigned f), (d, c, f), -1)                            \
     F(virDomainUpdateDeviceFlags, int, (virDomainPtr d, const char *x, unsigned f), (d, x, f), -1)                     \
+    F(virDomainAttachDeviceFlags, int, (virDomainPtr d, const char *x, unsigned f), (d, x, f), -1)                     \
+    F(virDomainDetachDeviceAlias, int, (virDomainPtr d, const char *a, unsigned f), (d, a, f), -1)                     \
     F(virDomainFree, int, (virDomainPtr d), (d), -1)                                                                   \
     F(virConnectDomainEventRegisterAny, int,                                                                           \
       (virConnectPtr c, virDomainPtr d, int e, virConnectDomainEventGenericCallback cb, void *o, virFreeCallback f),   \

@@ -5,7 +5,7 @@ import Glibc
 public final class Domain: @unchecked Sendable {
     // Unchecked: virDomainPtr is thread-safe.
     let pointer: virDomainPtr
-    private let connection: Connection
+    let connection: Connection
 
     init(_ pointer: virDomainPtr, of connection: Connection) {
         self.pointer = pointer
@@ -70,6 +70,6 @@ public final class Domain: @unchecked Sendable {
     public func onLifecycle(_ handler: @escaping @Sendable (LifecycleEvent) -> Void) throws(LibvirtError)
         -> Subscription
     {
-        try Subscription(connection, self, handler)
+        try Subscription(self, of: connection, lifecycle: handler)
     }
 }

@@ -27,6 +27,8 @@ public struct LibvirtError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// Whether the domain does not exist (any more): `VIR_ERR_NO_DOMAIN`.
     public var isNoDomain: Bool { code == Int32(VIR_ERR_NO_DOMAIN.rawValue) }
+    /// Whether the device does not exist (any more): `VIR_ERR_DEVICE_MISSING`.
+    public var isNoDevice: Bool { code == Int32(VIR_ERR_DEVICE_MISSING.rawValue) }
     /// Whether the guest agent is absent or does not answer: `VIR_ERR_AGENT_UNRESPONSIVE` and its relatives.
     public var isAgentUnavailable: Bool {
         code == Int32(VIR_ERR_AGENT_UNRESPONSIVE.rawValue) || code == Int32(VIR_ERR_ARGUMENT_UNSUPPORTED.rawValue)

@@ -74,8 +74,7 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
     /// The names without their prefix.
     public static let names = [
         "cloud-init", "disk", "disk-size", "emulator-threads", "hot-nics", "kernel-arguments", "lock-memory",
-        "max-cpus",
-        "max-memory", "numa-policy", "realtime", "shared-memory",
+        "max-cpus", "max-memory", "numa-policy", "realtime", "shared-memory",
     ]
 
     /// Picks the annotations under the prefix out of all of a pod's.

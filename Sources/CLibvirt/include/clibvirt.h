@@ -42,6 +42,8 @@ int lv_virDomainPinIOThread(virDomainPtr domain, unsigned thread, unsigned char 
 int lv_virDomainGetVcpusFlags(virDomainPtr domain, unsigned flags);
 int lv_virDomainSetVcpusFlags(virDomainPtr domain, unsigned count, unsigned flags);
 int lv_virDomainUpdateDeviceFlags(virDomainPtr domain, const char *xml, unsigned flags);
+int lv_virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsigned flags);
+int lv_virDomainDetachDeviceAlias(virDomainPtr domain, const char *alias, unsigned flags);
 int lv_virDomainFree(virDomainPtr domain);
 int lv_virConnectDomainEventRegisterAny(virConnectPtr connection, virDomainPtr domain, int event,
                                         virConnectDomainEventGenericCallback callback, void *opaque,
