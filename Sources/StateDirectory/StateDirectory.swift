@@ -58,6 +58,10 @@ public struct StateDirectory: Hashable, Sendable {
     public var seed: String { "\(path)/seed.iso" }
     /// Where the DHCP server keeps its files.
     public var dhcp: String { "\(path)/dhcp" }
+    /// The guest's NICs as the sandbox sees them, as JSON; made anew at every change.
+    public var network: String { "\(path)/network.json" }
+    /// The records of networks that were attached by hand, one a file.
+    public var attachments: String { "\(path)/attachments" }
     /// The sandbox process's own log.
     public var log: String { "\(path)/sandbox.log" }
 }
