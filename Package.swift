@@ -70,6 +70,7 @@ let package = Package(
         module("StateDirectory", ["HostTopology", "LinuxSystem"]),
         module("InterruptAffinity", ["HostTopology", "LinuxSystem", "StateDirectory"]),
         module("ContainerIO", ["LinuxSystem"]),
+        module("CNI", ["LinuxSystem"]),
 
         // Level 3: from what was asked to what is decided
         module("MachinePlanning", ["HostTopology"]),
@@ -80,11 +81,13 @@ let package = Package(
 
         // Level 4: what lives
         module("Sandbox", ["Cgroup", "ContainerIO", "LinuxSystem", "OCIRuntimeSpec"]),
-        module("SandboxRemains", ["Cgroup", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory"]),
+        module(
+            "SandboxRemains", ["CNI", "Cgroup", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory"]),
         module(
             "LibvirtMachine",
             [
-                "Accelerator", "Cgroup", "Configuration", "ContainerIO", "DiskImage", "DomainXML", "GuestConfiguration",
+                "Accelerator", "CNI", "Cgroup", "Configuration", "ContainerIO", "DiskImage", "DomainXML",
+                "GuestConfiguration",
                 "HostTopology", "InterruptAffinity", "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink",
                 "OCIRuntimeSpec", "PodNetwork", "Sandbox",
                 "StateDirectory",
@@ -123,11 +126,11 @@ let package = Package(
         module(
             "SlipwayCommand",
             [
-                "CLinux", "CRIProtocol", "Cgroup", "Configuration", "HostMemory", "HostTopology", "Libvirt",
+                "CLinux", "CNI", "CRIProtocol", "Cgroup", "Configuration", "HostMemory", "HostTopology", "Libvirt",
                 "LibvirtMachine",
-                "LinuxSystem", "MachinePlanning", "MachineVerification", "OCIRuntimeSpec", "PodManifest",
-                "StateDirectory",
-                "TopologyDrawing", "Version",
+                "LinuxSystem", "MachinePlanning", "MachineVerification", "Netlink", "OCIRuntimeSpec", "PodManifest",
+                "PodNetwork", "SandboxRemains", "StateDirectory", "TopologyDrawing", "Version",
+                .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -142,7 +145,7 @@ let package = Package(
         tests("HostTopology", ["HostFixtures", "HostMemory", "TestSupport"], exclude: ["Golden"]),
         tests("TopologyDrawing", ["HostFixtures", "HostTopology", "TestSupport"], exclude: ["Golden"]),
         tests("InterruptAffinity", ["HostTopology", "StateDirectory", "TestSupport"]),
-        tests("SandboxRemains", ["HostTopology", "StateDirectory", "TestSupport"]),
+        tests("SandboxRemains", ["CNI", "CLinux", "HostTopology", "StateDirectory", "TestSupport"]),
         module("SandboxFakes", ["Cgroup", "LinuxSystem", "OCIRuntimeSpec", "Sandbox"]),
         .executableTarget(
             name: "slipway-bench",
@@ -172,6 +175,7 @@ let package = Package(
                 "Sandbox", "StateDirectory", "TestSupport",
             ]),
         tests("Cgroup"),
+        tests("CNI", ["CLinux", "TestSupport"]),
         tests("Accelerator"),
         tests("DiskImage"),
         tests("GuestConfiguration", exclude: ["Golden"]),

@@ -1,4 +1,5 @@
 import Accelerator
+import CNI
 import Cgroup
 import Configuration
 import ContainerIO
@@ -331,7 +332,8 @@ public actor LibvirtMachineHost: MachineHost {
         attempt("write the record") { try record.write(to: directory) }
     }
 
-    /// Leaves the sandbox's cgroup, removes it and the state directory.
+    /// Leaves the sandbox's cgroup, removes it and the state directory, which stays for `delete` where networks are
+    /// attached by hand.
     public func close() async {
         closed = true
         for container in machines.keys { await remove(container: container) }
@@ -340,6 +342,9 @@ public actor LibvirtMachineHost: MachineHost {
         attempt("remove the sandbox's cgroup") { try sandboxGroup?.remove() }
         // An opening that is still under way would make it anew.
         await driver?.ended(within: .seconds(5))
+        // Plugins have to run in the node's namespaces, where this process is not. containerd's call of `delete`, which
+        // follows every end of a sandbox, detaches what was attached by hand, and removes the directory.
+        guard Attachments(directory: directory.attachments).interfaces.isEmpty else { return }
         // Open connections hold libvirt's files; this process is about to end.
         attempt("remove the state directory") { try File.removeTree(directory.path) }
     }

@@ -154,6 +154,17 @@ public final class FileDescriptor: Sendable {
         }
     }
 
+    /// A file without a name that holds `bytes` (memfd_create(2)), to be read from its beginning. For a child's input: it
+    /// needs nobody who writes while the child reads.
+    ///
+    /// - Parameter name: for people who look into `/proc`.
+    public static func memory(_ name: String, holding bytes: [UInt8]) throws(SystemError) -> FileDescriptor {
+        let file = FileDescriptor(owning: try check(slipway_memfd(name), "memfd_create", name))
+        try file.write(bytes)
+        guard lseek(file.raw, 0, SEEK_SET) == 0 else { throw .last("lseek", name) }
+        return file
+    }
+
     /// A pipe; both ends have `O_CLOEXEC`.
     public static func pipe() throws(SystemError) -> (read: FileDescriptor, write: FileDescriptor) {
         var ends: [Int32] = [-1, -1]

@@ -11,6 +11,11 @@ public struct NetworkNamespace: Sendable {
         descriptor = try FileDescriptor.open(path, O_RDONLY)
     }
 
+    /// Whether the path leads to a namespace. A file that a namespace was mounted on stays when it is unmounted.
+    public static func isThere(_ path: String) -> Bool {
+        (try? File.fileSystem(path))?.type == 0x6e73_6673  // NSFS_MAGIC, linux/magic.h
+    }
+
     /// Runs a blocking function on a fresh thread inside the namespace. The thread ends with it, so that no pool thread
     /// is ever left in a foreign namespace; sockets that the function opens stay in the namespace and may be used from
     /// anywhere afterwards.

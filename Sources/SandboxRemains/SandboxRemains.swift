@@ -1,3 +1,4 @@
+import CNI
 import Cgroup
 import Glibc
 import InterruptAffinity
@@ -22,8 +23,10 @@ public struct SandboxRemains: Sendable {
 
     /// Ends all processes and removes everything else. Takes under 5 s, which is all that containerd gives `delete`.
     ///
+    /// - Parameter milliseconds: what is left of that. CNI plugins get up to 3 s of it, and half a second in any case.
     /// - Returns: what could not be removed, as sentences.
-    public func remove() -> [String] {
+    public func remove(milliseconds: Int64 = 4_500) -> [String] {
+        let end = Clock.milliseconds + milliseconds
         var problems: [String] = []
         func attempt(_ what: String, _ body: () throws -> Void) {
             do { try body() } catch { problems.append("\(what): \(error)") }
@@ -48,7 +51,7 @@ public struct SandboxRemains: Sendable {
             }
         }
         attempt("end the address service") { try AddressService(directory: directory.dhcp).stop(milliseconds: 500) }
-        if let path = record.networkNamespace, File.exists(path) {
+        if let path = record.networkNamespace, NetworkNamespace.isThere(path) {
             attempt("release the links in \(path)") { try Self.unbind(path) }
         }
         // What is left needs its record: the next `delete` tries again.
@@ -56,13 +59,17 @@ public struct SandboxRemains: Sendable {
         if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
         PlacementClaim.release(owner: directory, root: root)
         attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
-        // Without its record nobody would come again to give the interrupts back.
+        // After CPUs and pages, which no plugin that hangs shall keep. Last: links have to be free of what hung on them.
+        problems += Attachments(directory: directory.attachments).detachAll(
+            namespace: record.networkNamespace.flatMap { NetworkNamespace.isThere($0) ? $0 : nil },
+            milliseconds: min(3_000, max(500, end - Clock.milliseconds)))
+        // Without its record nobody would come again to give back interrupts and addresses.
         guard problems.isEmpty else { return problems }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
         return problems
     }
 
-    /// The namespace's file may be a plain file once containerd has unmounted it: then nothing is left to release.
+    /// The namespace may be unmounted by containerd at this moment: then nothing is left to release.
     private static func unbind(_ path: String) throws {
         let namespace = try NetworkNamespace(path: path)
         do {

@@ -12,13 +12,15 @@ extension ShimFront {
     /// containerd runs it after every normal end too. A living sandbox process cleans up its own containers, so there is
     /// nothing to do for one of those.
     func delete() throws -> [UInt8] {
+        let begin = Clock.milliseconds
         if let (directory, record) = find() {
             let isSandbox = record.id == arguments.id
             // The process is on its way out after Shutdown; one that hangs is ended. One that has ended may still wait
             // for its parent to reap it.
             let hasEnded = try record.process?.process?.waitForEnd(milliseconds: isSandbox ? 2000 : 0) ?? true
             if isSandbox || hasEnded {
-                let problems = SandboxRemains(directory, record, root: root).remove()
+                let problems = SandboxRemains(directory, record, root: root)
+                    .remove(milliseconds: begin + 4_500 - Clock.milliseconds)
                 guard problems.isEmpty else { throw Failure(description: problems.joined(separator: "; ")) }
             }
         }

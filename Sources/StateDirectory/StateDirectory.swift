@@ -60,6 +60,8 @@ public struct StateDirectory: Hashable, Sendable {
     public var dhcp: String { "\(path)/dhcp" }
     /// What the guest has of the pod's networks, as JSON.
     public var network: String { "\(path)/network.json" }
+    /// The records of networks that were attached by hand, one a file.
+    public var attachments: String { "\(path)/attachments" }
     /// The sandbox process's own log.
     public var log: String { "\(path)/sandbox.log" }
 }
