@@ -20,7 +20,7 @@ extension SandboxError {
             case is NetworkRefusal, is ConfigurationError: .failedPrecondition
             case is UserClaim.Exhausted, is PlacementClaim.Conflict: .resourceExhausted
             case is ExclusiveLock.Busy: .unavailable
-            case is CPUSet.Malformed: .invalidArgument
+            case is CPUSet.Malformed, is AnnotationRefusal: .invalidArgument
             case let error as LibvirtError: Self.code(of: error)
             default: nil
             }

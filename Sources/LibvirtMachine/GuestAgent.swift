@@ -68,6 +68,27 @@ struct GuestAgent: Sendable {
             error: decoded(status.errData))
     }
 
+    private struct InterfacesReply: Decodable {
+        struct Interface: Decodable {
+            let name: String
+            let hardwareAddress: String?
+            enum CodingKeys: String, CodingKey {
+                case name
+                case hardwareAddress = "hardware-address"
+            }
+        }
+        let `return`: [Interface]
+    }
+
+    /// The guest's names of its NICs, by Ethernet address in small letters. Blocks for a second at most.
+    func interfaces() throws -> [String: String] {
+        let reply = try domain.agentCommand(#"{"execute":"guest-network-get-interfaces"}"#, seconds: 1)
+        let interfaces = try JSONDecoder().decode(InterfacesReply.self, from: Data(reply.utf8)).return
+        return Dictionary(
+            interfaces.compactMap { interface in interface.hardwareAddress.map { ($0.lowercased(), interface.name) } },
+            uniquingKeysWith: { first, _ in first })
+    }
+
     private func decoded(_ text: String?) -> [UInt8] {
         text.flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) } ?? []
     }

@@ -32,6 +32,7 @@ final class LibvirtMachine: Machine {
     /// Where it runs and how large it is, at this moment.
     private let plan: Mutex<MachinePlan>
     private let resize: MachineResize
+    private let directory: StateDirectory
     private let state = Mutex(State())
     private let stopped: FileDescriptor
     private let subscription: Mutex<Subscription?> = Mutex(nil)
@@ -43,6 +44,7 @@ final class LibvirtMachine: Machine {
         self.plan = Mutex(plan)
         resize = MachineResize(
             domain: domain, process: process.pid, cgroup: cgroup, owner: directory, root: root, overhead: overhead)
+        self.directory = directory
         self.process = process
         self.serial = serial
         self.domain = domain
@@ -55,6 +57,19 @@ final class LibvirtMachine: Machine {
     }
 
     var pid: Int32 { process.pid }
+
+    /// The plan as it is at this moment.
+    var planned: MachinePlan { plan.withLock { $0 } }
+
+    /// Brings the machine from its plan to another one, and writes that down. Changes come one after another.
+    func change(_ body: (MachinePlan) throws -> MachinePlan) throws {
+        try plan.withLock { plan in
+            let next = try body(plan)
+            guard next != plan else { return }
+            plan = next
+            try directory.write(next)
+        }
+    }
 
     // On libvirt's event thread.
     private func observe(_ event: LifecycleEvent) {

@@ -40,6 +40,8 @@ public actor LibvirtMachineHost: MachineHost {
     private var home: CgroupMembership?
     private var sandboxGroup: Cgroup?
     private var machines: [String: MachineTraces] = [:]
+    /// What the pod's NICs have been numbered, by their links' names: its next machine has the same.
+    private var nicNumbers: [String: Int] = [:]
     private var closed = false
 
     /// The thread that everything runs on.
@@ -146,7 +148,15 @@ public actor LibvirtMachineHost: MachineHost {
             timeline.stamp("image")
 
             let resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
-            var network = try MachineNetwork(resolvConf: resolvConf, directory: directory)
+            // Before the namespace is read, so that nothing is missed.
+            let monitor = try NetworkMonitor { $0.isOwn }
+            var networkRequest = try NetworkRequest(
+                annotations: spec.annotations ?? [:], namespace: namespace, environment: spec.process?.env ?? [],
+                resolvConf: resolvConf, identity: annotations.podUID ?? record.id)
+            networkRequest.kept = nicNumbers
+            let network = try MachineNetwork(
+                networkRequest, hostName: annotations.podName ?? request.id, directory: directory, log: log)
+            nicNumbers = network.numbers
             timeline.stamp("network planned")
 
             let podCgroup = try containerCgroup(spec).parent
@@ -174,9 +184,9 @@ public actor LibvirtMachineHost: MachineHost {
             traces.cgroup = cgroup
             if plan.placement.locked.value { try Privileges().check(plan, cgroup: cgroup) }
             undo.add { try? NetworkBinding().unbindAll() }
-            try network.apply(plan, log: log)
+            undo.add { try? network.remove() }
+            try network.apply(plan)
             traces.network = network
-            undo.add { [network] in try? network.remove() }
             timeline.stamp("network applied")
 
             if plan.cloudInit == .nocloud {
@@ -218,6 +228,8 @@ public actor LibvirtMachineHost: MachineHost {
                 logFile: "\(directory.libvirt)/log/qemu/\(plan.name).log", plan: plan, directory: directory,
                 root: root, overhead: configuration.overhead)
             traces.machine = machine
+            traces.follower = try NetworkFollower(
+                machine, network, networkRequest, monitor: monitor, directory: directory, log: log)
             machines[request.id] = traces
             timeline.stamp("machine ready")
             // The plan, the capabilities and the domain's XML have passed through the heap; what comes is quiet.
@@ -316,7 +328,9 @@ public actor LibvirtMachineHost: MachineHost {
         guard let traces = machines.removeValue(forKey: container) else { return }
         // The next machine of the pod has the same UUID, which libvirt takes once only.
         await traces.machine?.forgotten()
+        traces.follower?.end()
         attempt("release the network") { try traces.network?.remove() }
+        nicNumbers = traces.network?.numbers ?? nicNumbers
         attempt("empty the cgroup") { try traces.cgroup?.kill() }
         attempt("remove the cgroup") { try traces.cgroup?.remove() }
         if let cgroup = traces.cgroup {
@@ -325,7 +339,7 @@ public actor LibvirtMachineHost: MachineHost {
         traces.rootfs?.unmount()
         attempt("give back CPUs and pages") { try traces.claims?.giveBack(log: log) }
         traces.user.release(owner: directory)
-        for path in [directory.seed, directory.plan, directory.domain, directory.serial] {
+        for path in [directory.seed, directory.plan, directory.domain, directory.serial, directory.network] {
             attempt("remove") { try File.remove(path) }
         }
         record.machine = nil
@@ -364,5 +378,6 @@ struct MachineTraces {
     var cgroup: Cgroup?
     var network: MachineNetwork?
     var machine: LibvirtMachine?
+    var follower: NetworkFollower?
     var claims: ClaimedPlan?
 }

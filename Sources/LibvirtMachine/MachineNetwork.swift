@@ -4,52 +4,109 @@ import MachinePlanning
 import Netlink
 import PodNetwork
 import StateDirectory
+import Synchronization
 
-/// The pod's network as a machine takes it over. Everything blocks and runs inside the pod's network namespace.
-struct MachineNetwork {
-    private let plan: NetworkPlan
+/// The pod's networks as one machine has them: what joins its NICs to the links, and who answers its questions for
+/// addresses. Everything blocks and runs inside the pod's network namespace, on one thread after the other.
+final class MachineNetwork: Sendable {
+    private struct State {
+        var plan: NetworkPlan
+        /// The number of every NIC that there has been, by its link's name.
+        var numbers: [String: Int]
+        var answering: [Int: AddressServiceLink] = [:]
+        var server: AddressServiceProcess?
+    }
+
+    private let state: Mutex<State>
     private let service: AddressService
-    private var server: AddressServiceProcess?
+    private let hostName: String
+    private let log: @Sendable (String) -> Void
 
     /// Reads what the CNI plugins made.
     ///
-    /// - Parameter resolvConf: the pod's resolv.conf.
-    init(resolvConf: String, directory: StateDirectory) throws {
-        plan = try NetworkPlan(reading: RTNetlink(), resolvConf: resolvConf)
+    /// - Parameter hostName: what the guest is called by DHCP.
+    /// - Throws: `SystemError`, `NetworkRefusal`.
+    init(
+        _ request: NetworkRequest, hostName: String, directory: StateDirectory, log: @escaping @Sendable (String) -> Void
+    ) throws {
+        let plan = try NetworkPlan(reading: RTNetlink(), request: request)
+        let numbers = Dictionary(plan.interfaces.map { ($0.link, $0.number) }, uniquingKeysWith: { first, _ in first })
+        state = Mutex(State(plan: plan, numbers: request.kept.merging(numbers) { _, new in new }))
         service = AddressService(directory: directory.dhcp)
+        self.hostName = hostName
+        self.log = log
     }
+
+    /// What the guest has, or is about to get.
+    var plan: NetworkPlan { state.withLock { $0.plan } }
+
+    /// The number of every NIC that there has been, by its link's name: the pod's later machines have the same.
+    var numbers: [String: Int] { state.withLock { $0.numbers } }
 
     /// The links as the planner takes them.
-    var links: [RequestedLink] {
-        plan.interfaces.map { interface in
-            RequestedLink(
-                interface.link, number: interface.number, backend: interface.backend, mac: "\(interface.mac)",
-                mtu: interface.settings.mtu.map { min($0, interface.mtu) } ?? interface.mtu,
-                queues: interface.settings.queues, rxRing: interface.settings.rxRing, txRing: interface.settings.txRing,
-                isUp: interface.settings.isUp)
+    var links: [RequestedLink] { plan.interfaces.map { RequestedLink($0) } }
+
+    /// Joins every NIC, and starts to answer guests that ask for their addresses. After an error ``remove()`` undoes what
+    /// was done.
+    func apply(_ machine: MachinePlan) throws {
+        for interface in plan.interfaces { try join(interface, machine) }
+        try answer()
+    }
+
+    /// Joins a NIC that the guest gets to its link.
+    func join(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
+        let queues = machine.nic(interface.number)?.queues.value ?? 1
+        let link = try NetworkBinding().bind(interface, owner: machine.user, multiQueue: queues > 1)
+        state.withLock { state in
+            state.answering[interface.number] = link
+            guard !state.plan.interfaces.contains(interface) else { return }
+            state.numbers[interface.link] = interface.number
+            state.plan.apply(.plug(interface))
         }
     }
 
-    /// Joins every link to a TAP, and starts to answer guests that ask for their addresses.
-    mutating func apply(_ machine: MachinePlan, log: @escaping @Sendable (String) -> Void) throws {
-        let binding = try NetworkBinding()
-        var answering: [AddressServiceLink] = []
-        for interface in plan.interfaces {
-            let queues = machine.nic(interface.number)?.queues.value ?? 1
-            if let link = try binding.bind(interface, owner: machine.user, multiQueue: queues > 1) {
-                answering.append(link)
+    /// Takes a NIC that the guest has no more off its link.
+    func release(_ interface: InterfacePlan) throws {
+        state.withLock { state in
+            state.answering[interface.number] = nil
+            state.plan.apply(.unplug(interface))
+        }
+        try NetworkBinding().unbind(tap: interface.tap)
+    }
+
+    /// Joins a NIC that the guest keeps to what its link has become.
+    func rejoin(_ interface: InterfacePlan) throws {
+        try NetworkBinding().rejoin(interface)
+        state.withLock { state in
+            if let old = state.plan.interfaces.first(where: { $0.number == interface.number }) {
+                state.plan.apply(.rejoin(from: old, to: interface))
             }
         }
-        guard !answering.isEmpty else { return }
-        try File.makeDirectory(service.directory, mode: 0o711)
-        server = try AddressServiceProcess(
-            service,
-            AddressServiceConfiguration(answering, dns: plan.dns, hostName: machine.identity.podName), oomScoreAdj: 0,
-            log: log)
+    }
+
+    /// Takes note of a change that needs nothing but to be told to the guest.
+    func note(_ step: NetworkStep) { state.withLock { $0.plan.apply(step) } }
+
+    /// Brings the address service to what the NICs are now.
+    func answer() throws {
+        try state.withLock { state in
+            let links = state.answering.sorted { $0.key < $1.key }.map(\.value)
+            let configuration = AddressServiceConfiguration(links, dns: state.plan.dns, hostName: hostName)
+            if let server = state.server {
+                try server.update(links.isEmpty ? nil : configuration)
+            } else if !links.isEmpty {
+                try File.makeDirectory(service.directory, mode: 0o711)
+                state.server = try AddressServiceProcess(service, configuration, oomScoreAdj: 0, log: log)
+            }
+        }
     }
 
     /// Undoes it; the pod's links are as they were.
     func remove() throws {
+        let server = state.withLock { state in
+            defer { state.server = nil }
+            return state.server
+        }
         server?.end()
         try NetworkBinding().unbindAll()
         try File.removeTree(service.directory)
@@ -81,5 +138,15 @@ extension InterfacePlan {
         case .vhostUser(let path, let listens): .vhostUser(path: path, listens: listens)
         case .vdpa(let path): .vdpa(path: path)
         }
+    }
+}
+
+extension RequestedLink {
+    /// A link as the machine's planner takes it.
+    init(_ interface: InterfacePlan) {
+        self.init(
+            interface.link, number: interface.number, backend: interface.backend, mac: "\(interface.mac)",
+            mtu: interface.mtu, queues: interface.settings.queues, rxRing: interface.settings.rxRing,
+            txRing: interface.settings.txRing, isUp: interface.hasCarrier)
     }
 }

@@ -13,6 +13,7 @@
 /// | `slipway.dev/max-cpus` | number | up to how many vCPUs a resize may add to the running machine |
 /// | `slipway.dev/max-memory` | bytes, or with Ki, Mi, Gi, Ti | up to how much RAM a resize may add to the running machine |
 /// | `slipway.dev/hot-nics` | 0 to 16 | how many NICs can be plugged into the running machine beside those it starts with; 8 unless said |
+/// | `slipway.dev/interfaces` | a line for each NIC | how NICs are joined and set up; read where the pod's networks are planned |
 /// | `slipway.dev/shared-memory` | `true`, `false` | RAM that a vhost-user switch can map, for such NICs that come later; pods that start with one have it |
 public struct MachineAnnotations: Codable, Equatable, Sendable {
     /// The prefix of all of them.
@@ -73,8 +74,8 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
 
     /// The names without their prefix.
     public static let names = [
-        "cloud-init", "disk", "disk-size", "emulator-threads", "hot-nics", "kernel-arguments", "lock-memory",
-        "max-cpus", "max-memory", "numa-policy", "realtime", "shared-memory",
+        "cloud-init", "disk", "disk-size", "emulator-threads", "hot-nics", "interfaces", "kernel-arguments",
+        "lock-memory", "max-cpus", "max-memory", "numa-policy", "realtime", "shared-memory",
     ]
 
     /// Picks the annotations under the prefix out of all of a pod's.
@@ -127,6 +128,7 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
                 throw PlanRefusal(field: key, problem: "is \"\(value)\"; a number from 0 to 16 is accepted")
             }
             hotNICs = number
+        case "interfaces": break
         case "shared-memory": sharedMemory = try Self.flag(value, key)
         case "max-memory": maxMemory = try Self.size(value, key, "8Gi")
         default: cloudInit = try Self.word(value, key)

@@ -78,6 +78,11 @@ extension MachinePlan {
             case peer
         }
 
+        /// Where the guest finds it: behind its root port, as the firmware numbers buses in the ports' order.
+        public var pciAddress: String {
+            "0000:" + (bus < 16 ? "0" : "") + String(bus, radix: 16) + ":00.0"
+        }
+
         /// libvirt's alias of the device, by which it is detached and named in events. The prefix `ua-` marks aliases that
         /// are not libvirt's own (formatdomain.html, "Aliases").
         public var alias: String { "ua-nic\(number)" }

@@ -6,7 +6,13 @@ extension Comparison {
     func devices() -> [Drift] {
         var drift: [Drift] = []
         var groups: Set<Int> = []
-        for passed in plan.devices {
+        let functions =
+            plan.devices.map { (address: $0.address, node: $0.node) }
+            + plan.nics.compactMap { nic in
+                guard case .hostDevice(let address, _) = nic.backend else { return nil }
+                return (address, host.devices.first { $0.address == address }?.node)
+            }
+        for passed in functions {
             let subject = "PCI function \(passed.address)"
             guard let device = host.devices.first(where: { $0.address == passed.address }) else {
                 drift.append(Drift(subject, planned: "on this node", found: "not there"))

@@ -57,7 +57,7 @@ public struct Drift: Codable, Equatable, Sendable {
         let comparison = Comparison(plan: plan, machine: machine, host: host, own: own, others: others)
         return comparison.vcpus() + comparison.otherThreads() + comparison.neighbours() + comparison.memory()
             + comparison.lockedMemory() + comparison.cgroup() + comparison.claim() + comparison.devices()
-            + comparison.privileges() + comparison.definition()
+            + comparison.nics() + comparison.privileges() + comparison.definition()
     }
 }
 

@@ -21,6 +21,10 @@ public struct ObservedMachine: Codable, Equatable, Sendable {
     public var devices: [String]
     /// The IOMMU groups that it has opened (`/dev/vfio/12`), sorted.
     public var openGroups: [Int]
+    /// The TAPs that it has opened, sorted, each as often as it has queues.
+    public var taps: [String]
+    /// The links of the network namespace that it is in, sorted; nil where they were not asked for.
+    public var links: [String]?
     /// The pins in its domain XML; nil where there is none.
     public var definition: DomainPins?
 
@@ -51,7 +55,7 @@ public struct ObservedMachine: Codable, Equatable, Sendable {
     public init(
         pid: Int32, threads: [ObservedThread], memory: [ObservedMemory] = [], locked: UInt64 = 0,
         privileges: Privileges, cgroup: ObservedCgroup? = nil, devices: [String] = [], openGroups: [Int] = [],
-        definition: DomainPins? = nil
+        taps: [String] = [], links: [String]? = nil, definition: DomainPins? = nil
     ) {
         self.pid = pid
         self.threads = threads
@@ -61,6 +65,8 @@ public struct ObservedMachine: Codable, Equatable, Sendable {
         self.cgroup = cgroup
         self.devices = devices
         self.openGroups = openGroups
+        self.taps = taps
+        self.links = links
         self.definition = definition
     }
 

@@ -32,6 +32,7 @@ extension ObservedMachine {
             locked: status.kilobytes("VmLck"), privileges: status.privileges,
             cgroup: group.flatMap { ObservedCgroup($0, pid: pid, procfs: procfs) },
             devices: nodes(below: "\(root)/root/dev"), openGroups: openGroups("\(root)/fd"),
+            taps: taps("\(root)/fdinfo"), links: links("\(root)/net/dev"),
             definition: definition.flatMap { try? DomainPins(xml: File.text($0, limit: 1 << 20)) })
     }
 
@@ -60,6 +61,23 @@ extension ObservedMachine {
     private static func kind(of path: String) -> mode_t {
         var information = stat()
         return lstat(path, &information) == 0 ? information.st_mode & S_IFMT : 0
+    }
+
+    /// A TUN descriptor's information has a line `iff:`, with the link that it belongs to.
+    private static func taps(_ directory: String) -> [String] {
+        ((try? File.list(directory)) ?? []).compactMap { name in
+            let lines = (try? File.text("\(directory)/\(name)", limit: 4096))?.split(separator: "\n") ?? []
+            guard let line = lines.first(where: { $0.hasPrefix("iff:") }) else { return nil }
+            return String(line.dropFirst("iff:".count).drop { $0 == "\t" || $0 == " " })
+        }.sorted()
+    }
+
+    /// Two lines of headings, then a line for each link that begins with its name and a colon (proc_pid_net(5)).
+    private static func links(_ path: String) -> [String]? {
+        guard let text = try? File.text(path, limit: 1 << 20) else { return nil }
+        return text.split(separator: "\n").dropFirst(2).compactMap { line in
+            line.firstIndex(of: ":").map { String(line[..<$0].drop { $0 == " " }) }
+        }.sorted()
     }
 
     private static func openGroups(_ directory: String) -> [Int] {

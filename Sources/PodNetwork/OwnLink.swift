@@ -1,4 +1,4 @@
-import Netlink
+public import Netlink
 
 /// The links that are added to a pod's network namespace. Names say whose they are; the number is the NIC's.
 enum OwnLink: String, CaseIterable {
@@ -72,4 +72,9 @@ extension OwnLink {
         }
         return name
     }
+}
+
+extension Link {
+    /// Whether it is one of those that are added to a pod's network namespace to join its links to the guest.
+    public var isOwn: Bool { OwnLink.isOwn(self) }
 }

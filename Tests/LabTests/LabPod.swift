@@ -6,7 +6,7 @@ import Testing
 
 /// A pod with one machine in the lab, played through CRI as a kubelet does it.
 ///
-/// The guest is a boot sector that says that it runs and halts: its CPUs are emulated by an emulated CPU.
+/// Unless said, the guest is a boot sector that says that it runs and halts: its CPUs are emulated by an emulated CPU.
 struct LabPod: Sendable {
     /// Who makes the pod's cgroup on a node, and how its path is told to the container runtime.
     enum Driver: Sendable { case systemd, cgroupfs }
@@ -60,7 +60,8 @@ struct LabPod: Sendable {
 
     /// Creates and starts the machine.
     mutating func start(
-        memory: Int64 = 96 << 20, cpus: Int64 = 1, devices: [CRIDevice] = [], attempt: UInt32 = 0,
+        image: String = "boot-sector", memory: Int64 = 96 << 20, cpus: Int64 = 1, devices: [CRIDevice] = [],
+        attempt: UInt32 = 0,
         _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
     ) async throws {
         var resources = CRILinuxContainerResources.with {
@@ -74,7 +75,7 @@ struct LabPod: Sendable {
                 $0.name = "machine"
                 $0.attempt = attempt
             }
-            $0.image = .with { $0.image = "slipway.local/boot-sector:latest" }
+            $0.image = .with { $0.image = "slipway.local/\(image):latest" }
             $0.devices = devices
             $0.logPath = "machine.log"
             $0.linux = .with { $0.resources = resources }
@@ -90,6 +91,9 @@ struct LabPod: Sendable {
 
     /// The end of the sandbox's own log, which says how it came to where it is.
     var log: String { (try? Lab.run("tail -n 20 /run/slipway/\(id.prefix(8))-*/sandbox.log")) ?? "no log" }
+
+    /// The file of the machine's console, as CRI writes logs: time, stream and `F` before each line.
+    var console: String { "\(config.logDirectory)/machine.log" }
 
     /// Stops and removes everything of it, the kubelet's part included.
     func remove() async throws {

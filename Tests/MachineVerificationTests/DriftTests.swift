@@ -9,6 +9,26 @@ import Testing
         #expect(try ObservedMachine.healthy.drift(from: .pinned()) == [])
     }
 
+    @Test func NICsHangOnTheirTAPs() throws {
+        let plan = try MachinePlan.pinned { request in
+            request.links = [
+                RequestedLink("eth0", number: 0, backend: .tap(device: "slw0"), mac: "02:00:00:00:00:01", mtu: 1500),
+                RequestedLink(
+                    "net1", number: 1, backend: .tap(device: "slw1"), mac: "02:00:00:00:00:02", mtu: 1500, queues: 2),
+            ]
+            request.cpus = [4, 5]
+        }
+        var machine = ObservedMachine.healthy
+        machine.taps = Array(repeating: "slw0", count: plan.nics[0].queues.value) + ["slw1", "slw1"]
+        machine.links = ["eth0", "lo", "net1", "slw0", "slw1"]
+        #expect(machine.drift(from: plan) == [])
+        machine.taps = ["slw0", "slw1", "slw7"] + Array(repeating: "slw0", count: plan.nics[0].queues.value - 1)
+        #expect(machine.drift(from: plan).map(\.subject) == ["NIC net1", "TAP slw7"])
+        machine.taps = Array(repeating: "slw0", count: plan.nics[0].queues.value)
+        machine.links = ["eth0", "lo", "slw0"]
+        #expect(machine.drift(from: plan).map(\.subject) == ["NIC net1", "NIC net1", "NIC net1"])
+    }
+
     @Test func aVCPUOnAnotherCPU() throws {
         var machine = ObservedMachine.healthy
         machine.threads[3].cpus = [5, 6]

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # images.sh OUT_DIR
 #
-# Puts the archives of the images that the lab's tests use into OUT_DIR: the guest of 512 bytes and containerd's pause.
+# Puts the archives of the images that the lab's tests use into OUT_DIR: the guest of 512 bytes, the one of Linux that
+# says what it sees, and containerd's pause.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2s/^# //p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/../node/images.sh" "$1" cnf
 rm -f "$1/cnf.tar"
 "$here/boot-sector/build.sh" "$1"
+"$here/linux/build.sh" "$1"

@@ -1,0 +1,377 @@
+import FoundationEssentials
+import Glibc
+import Libvirt
+import LinuxSystem
+import MachinePlanning
+import Netlink
+import PodNetwork
+import StateDirectory
+import Synchronization
+
+/// Follows the pod's network namespace while its machine runs: a link that appears becomes a NIC of the guest, one that
+/// vanishes takes its NIC with it, and what changes on a link reaches the guest. The namespace is all that it goes by, so
+/// that whoever changes it (a CNI plugin, a controller, a person) needs to know nothing of machines.
+final class NetworkFollower: Sendable {
+    /// Times in milliseconds.
+    struct Pace: Sendable {
+        /// Silence after the kernel's last word before the namespace is read: plugins make a link in several steps.
+        var settle: Int64 = 30
+        /// The longest wait for silence.
+        var patience: Int64 = 200
+        /// How long a new link may take until it is switched on.
+        var readiness: Int64 = 500
+        /// How long a NIC outlives its link: one that is made anew under its name meanwhile keeps the guest's device.
+        var absence: Int64 = 800
+        /// How long a guest may take to let go of a NIC before it is asked again.
+        var release: Int64 = 5000
+        /// The first and the longest pause before what failed is tried again.
+        var retry: (first: Int64, longest: Int64) = (1000, 30_000)
+        /// How long and how often the guest's agent is asked for a new NIC.
+        var confirmation: (longest: Int64, interval: Int64) = (10_000, 250)
+    }
+
+    private let machine: LibvirtMachine
+    private let network: MachineNetwork
+    private let request: NetworkRequest
+    private let directory: StateDirectory
+    private let pace: Pace
+    private let log: @Sendable (String) -> Void
+
+    private let monitor: NetworkMonitor
+    private let stop: FileDescriptor
+    private let stopped: FileDescriptor
+    /// NICs that have left the guest, by alias; told on libvirt's event thread.
+    private let departed = Mutex<[String]>([])
+    private let departure: FileDescriptor
+
+    /// Begins to follow.
+    ///
+    /// - Parameters:
+    ///   - monitor: listens since before the machine's network was planned, so that nothing is missed.
+    ///   - request: as for the machine's first plan.
+    /// - Throws: `SystemError`, `LibvirtError`.
+    init(
+        _ machine: LibvirtMachine, _ network: MachineNetwork, _ request: NetworkRequest, monitor: NetworkMonitor,
+        directory: StateDirectory, pace: Pace = Pace(), log: @escaping @Sendable (String) -> Void
+    ) throws {
+        self.machine = machine
+        self.network = network
+        self.request = request
+        self.monitor = monitor
+        self.directory = directory
+        self.pace = pace
+        self.log = log
+        stop = try FileDescriptor.event()
+        stopped = try FileDescriptor.event()
+        departure = try FileDescriptor.event()
+        let subscription = try machine.domain.onDevice { [weak self] event in
+            guard let self, case .removed(let alias) = event else { return }
+            departed.withLock { $0.append(alias) }
+            departure.signalEvent()
+        }
+        try LinuxSystem.Thread.start("network") { [self] in
+            var course = Course(self)
+            course.run()
+            withExtendedLifetime(subscription) {}
+            stopped.signalEvent()
+        }
+    }
+
+    /// Ends it and waits until nothing of it runs any more. Further calls do nothing.
+    func end() {
+        stop.signalEvent()
+        // Readable for everybody, because nobody clears it.
+        _ = try? stopped.wait(for: Int16(POLLIN))
+    }
+}
+
+extension NetworkFollower {
+    /// What the follower's thread knows.
+    private struct Course {
+        private struct Failure {
+            let reason: String
+            /// What was to be plugged; nil: the plan itself was refused.
+            let plan: InterfacePlan?
+            let delay: Int64
+            let next: Int64
+        }
+
+        private let follower: NetworkFollower
+        private var changedSince: Int64?
+        private var lastChange: Int64 = 0
+        /// Since when links have been seen that are not switched on, by their index.
+        private var waiting: [Int32: Int64] = [:]
+        /// Since when NICs have been without their link, by number.
+        private var absent: [Int: Int64] = [:]
+        /// When the guest was asked to let go of a NIC, by number.
+        private var leaving: [Int: Int64] = [:]
+        private var failures: [String: Failure] = [:]
+        /// Until when the guest's agent is asked for a NIC, by number.
+        private var unconfirmed: [Int: Int64] = [:]
+        private var guestNames: [Int: String] = [:]
+        private var reported: NetworkReport?
+
+        init(_ follower: NetworkFollower) { self.follower = follower }
+
+        private var network: MachineNetwork { follower.network }
+        private var pace: Pace { follower.pace }
+
+        mutating func run() {
+            announce(network.plan.interfaces)
+            report()
+            while true {
+                var entries = [follower.monitor.descriptor, follower.departure, follower.stop].map {
+                    pollfd(fd: $0.raw, events: Int16(POLLIN), revents: 0)
+                }
+                let timeout = due.map { max(0, min($0 - Clock.milliseconds, 60_000)) } ?? -1
+                guard poll(&entries, 3, Int32(timeout)) >= 0 || errno == EINTR else { return }
+                if entries[2].revents != 0 { return }
+                if entries[1].revents != 0 { noteDepartures() }
+                if entries[0].revents != 0, (try? follower.monitor.drain()) ?? true {
+                    lastChange = Clock.milliseconds
+                    changedSince = changedSince ?? lastChange
+                }
+                let now = Clock.milliseconds
+                confirm(now)
+                guard let due, due <= now else { continue }
+                look(now)
+                report()
+            }
+        }
+
+        /// When something is to be done; nil: when something happens.
+        private var due: Int64? {
+            var times = Array(unconfirmed.isEmpty ? [] : [nextConfirmation])
+            if let changedSince { times.append(min(lastChange + pace.settle, changedSince + pace.patience)) }
+            times += waiting.values.map { $0 + pace.readiness }
+            times += absent.filter { leaving[$0.key] == nil }.values.map { $0 + pace.absence }
+            times += leaving.values.map { $0 + pace.release }
+            times += failures.values.map(\.next)
+            return times.min()
+        }
+        private var nextConfirmation: Int64 = 0
+
+        // MARK: Looking
+
+        private mutating func look(_ now: Int64) {
+            changedSince = nil
+            do {
+                let netlink = try RTNetlink()
+                var request = follower.request
+                request.guest = network.plan.interfaces
+                request.kept = network.numbers
+                request.numberLimit = follower.machine.planned.nicPorts.value
+                let assessment = NetworkAssessment(
+                    links: try netlink.links(), addresses: try netlink.addresses(), routes: try netlink.routes(),
+                    request: request)
+                note(assessment.refusals, now)
+                let steps = network.plan.steps(to: assessment.plan)
+                forget(assessment.plan)
+                var hasChanged = false
+                for step in steps where attempt(step, now) { hasChanged = true }
+                if hasChanged { try network.answer() }
+            } catch {
+                follower.log("the pod's network cannot be followed: \(error); it is tried again")
+                changedSince = now + pace.retry.first
+                lastChange = now + pace.retry.first
+            }
+        }
+
+        /// Drops what concerns links that are gone or came back.
+        private mutating func forget(_ plan: NetworkPlan) {
+            let present = Set(plan.interfaces.map(\.number))
+            absent = absent.filter { !present.contains($0.key) }
+            let indexes = Set(plan.interfaces.map(\.linkIndex))
+            waiting = waiting.filter { indexes.contains($0.key) }
+            let links = Set(plan.interfaces.map(\.link))
+            failures = failures.filter { $0.value.plan == nil || links.contains($0.key) }
+        }
+
+        private mutating func note(_ refusals: [NetworkRefusal], _ now: Int64) {
+            var refused: [String: Failure] = [:]
+            for refusal in refusals {
+                let name = refusal.link ?? ""
+                if failures[name]?.reason != "\(refusal)" { follower.log("NIC \(name): \(refusal)") }
+                refused[name] = Failure(reason: "\(refusal)", plan: nil, delay: 0, next: .max)
+            }
+            failures = failures.filter { $0.value.plan != nil }.merging(refused) { _, new in new }
+        }
+
+        /// Does a step, now or later.
+        ///
+        /// - Returns: whether what the guest is told of its addresses may have changed.
+        private mutating func attempt(_ step: NetworkStep, _ now: Int64) -> Bool {
+            do {
+                switch step {
+                case .unplug(let nic):
+                    return try leave(nic, now)
+                case .replug(let nic, _):
+                    try detach(nic, now)
+                    return false
+                case .plug(let nic):
+                    return try arrive(nic, now)
+                case .rejoin(_, let nic):
+                    try network.rejoin(nic)
+                    try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
+                    announce([nic])
+                    follower.log("NIC \(nic.link): joined to the link that was made anew")
+                case .setMTU(let nic):
+                    try NetworkBinding().setMTU(tap: nic.tap, nic.mtu)
+                    network.note(step)
+                case .setLink(let nic):
+                    try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
+                    network.note(step)
+                    follower.log("NIC \(nic.link): carrier \(nic.hasCarrier ? "on" : "off")")
+                case .readdress(let nic):
+                    try network.rejoin(nic)
+                    announce([nic])
+                case .setDNS: network.note(step)
+                }
+                if let link = step.link { failures[link] = nil }
+                return true
+            } catch {
+                fail(step, error, now)
+                return true
+            }
+        }
+
+        private mutating func fail(_ step: NetworkStep, _ error: any Error, _ now: Int64) {
+            guard let link = step.link else { return follower.log("the pod's network: \(error)") }
+            let plan: InterfacePlan? =
+                switch step {
+                case .unplug(let nic), .setMTU(let nic), .setLink(let nic), .readdress(let nic), .plug(let nic),
+                    .replug(_, let nic), .rejoin(_, let nic):
+                    nic
+                case .setDNS: nil
+                }
+            let delay = min((failures[link]?.delay ?? pace.retry.first / 2) * 2, pace.retry.longest)
+            if failures[link]?.reason != "\(error)" {
+                follower.log("NIC \(link): \(error); the guest is as it was, and it is tried again")
+            }
+            failures[link] = Failure(reason: "\(error)", plan: plan, delay: delay, next: now + delay)
+        }
+
+        // MARK: Coming and going
+
+        private mutating func arrive(_ nic: InterfacePlan, _ now: Int64) throws -> Bool {
+            if !nic.isUp {
+                let since = waiting[nic.linkIndex] ?? now
+                waiting[nic.linkIndex] = since
+                if now - since < pace.readiness { return false }
+            }
+            if let failure = failures[nic.link], failure.plan == nic, now < failure.next { return false }
+            waiting[nic.linkIndex] = nil
+            try follower.machine.plug(nic, into: network)
+            failures[nic.link] = nil
+            unconfirmed[nic.number] = now + pace.confirmation.longest
+            nextConfirmation = now
+            announce([nic])
+            follower.log("NIC \(nic.link): plugged in as number \(nic.number), \(nic.mac)")
+            return true
+        }
+
+        private mutating func leave(_ nic: InterfacePlan, _ now: Int64) throws -> Bool {
+            guard let since = absent[nic.number] else {
+                absent[nic.number] = now
+                try follower.machine.set(carrier: false, of: nic.number)
+                return false
+            }
+            if now - since >= pace.absence { try detach(nic, now) }
+            return false
+        }
+
+        private mutating func detach(_ nic: InterfacePlan, _ now: Int64) throws {
+            if let asked = leaving[nic.number], now - asked < pace.release { return }
+            if leaving[nic.number] != nil { follower.log("NIC \(nic.link): the guest has not let go of it; asked again") }
+            leaving[nic.number] = now
+            if try !follower.machine.unplug(nic.number) { follower.departed.withLock { $0.append(nic.alias) } }
+            if !follower.departed.withLock({ $0.isEmpty }) { follower.departure.signalEvent() }
+        }
+
+        /// The guest has let go of NICs.
+        private mutating func noteDepartures() {
+            follower.departure.clearEvent()
+            let aliases = follower.departed.withLock { departed in
+                defer { departed = [] }
+                return Set(departed)
+            }
+            let now = Clock.milliseconds
+            for nic in network.plan.interfaces where aliases.contains(nic.alias) {
+                leaving[nic.number] = nil
+                absent[nic.number] = nil
+                unconfirmed[nic.number] = nil
+                guestNames[nic.number] = nil
+                do {
+                    try network.release(nic)
+                    try follower.machine.forget(nic.number)
+                } catch {
+                    follower.log("NIC \(nic.link): left the guest, but \(error)")
+                }
+                follower.log("NIC \(nic.link): unplugged")
+                // Its link may be back, or may have become another NIC.
+                lastChange = now
+                changedSince = changedSince ?? now
+            }
+            try? network.answer()
+        }
+
+        private func announce(_ nics: [InterfacePlan]) {
+            for nic in nics where nic.binding.hasTAP {
+                do { try NetworkBinding().announce(nic) } catch {
+                    follower.log("NIC \(nic.link): its addresses cannot be announced: \(error)")
+                }
+            }
+        }
+
+        // MARK: The guest's view
+
+        /// Asks the guest's agent whether it sees its new NICs.
+        private mutating func confirm(_ now: Int64) {
+            guard !unconfirmed.isEmpty, now >= nextConfirmation else { return }
+            nextConfirmation = now + pace.confirmation.interval
+            let names = (try? GuestAgent(follower.machine.domain).interfaces()) ?? [:]
+            for nic in network.plan.interfaces where unconfirmed[nic.number] != nil {
+                if let name = names["\(nic.mac)"] {
+                    guestNames[nic.number] = name
+                    unconfirmed[nic.number] = nil
+                    follower.log("NIC \(nic.link): the guest has it as \(name)")
+                }
+            }
+            unconfirmed = unconfirmed.filter { $0.value > now }
+            report()
+        }
+
+        /// Writes down what there is, for `slipway net`.
+        private mutating func report() {
+            let machine = follower.machine.planned
+            var nics: [NetworkReport.NIC] = network.plan.interfaces.map { nic in
+                let state: NetworkReport.State =
+                    if leaving[nic.number] != nil {
+                        .unplugging
+                    } else if let failure = failures[nic.link] {
+                        .failed(failure.reason)
+                    } else {
+                        absent[nic.number] == nil && nic.hasCarrier ? .up : .down
+                    }
+                return NetworkReport.NIC(
+                    nic, state: state, pciAddress: machine.nic(nic.number)?.pciAddress,
+                    guestName: guestNames[nic.number])
+            }
+            for (link, failure) in failures.sorted(by: { $0.key < $1.key })
+            where !nics.contains(where: { $0.link == link }) {
+                nics.append(NetworkReport.NIC(refused: link, failure.reason))
+            }
+            let report = NetworkReport(nics: nics)
+            guard report != reported else { return }
+            reported = report
+            do { try report.write(to: follower.directory.network) } catch {
+                follower.log("cannot write \(follower.directory.network): \(error)")
+            }
+        }
+    }
+}
+
+extension InterfacePlan {
+    /// libvirt's name of the guest's device.
+    var alias: String { "ua-nic\(number)" }
+}
