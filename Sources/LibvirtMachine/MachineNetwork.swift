@@ -46,17 +46,31 @@ struct MachineNetwork {
     }
 
     /// As cloud-init is told.
-    var guestNetwork: GuestNetwork {
+    ///
+    /// - Parameter nics: the NICs as they were planned.
+    func guestNetwork(_ nics: [MachinePlan.NIC]) -> GuestNetwork {
         GuestNetwork(
             interfaces: plan.interfaces.map { interface in
                 GuestNetwork.Interface(
-                    name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.mtu),
+                    name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.guestMTU),
                     addresses: interface.addresses.map { "\($0)" },
                     routes: interface.routes.map {
                         GuestNetwork.Route(
-                            to: "\($0.destination)", via: $0.gateway.map { "\($0)" }, onLink: $0.onLink)
+                            to: "\($0.destination)", via: $0.gateway.map { "\($0)" }, onLink: $0.onLink,
+                            metric: $0.metric.map { Int($0) })
                     },
-                    nameservers: plan.dns.nameservers.map { "\($0)" }, search: plan.dns.search)
+                    nameservers: plan.dns.nameservers.map { "\($0)" }, search: plan.dns.search,
+                    pciAddress: nics.first { $0.link == interface.link }.map(\.guestAddress),
+                    tags: [interface.network, interface.link].compactMap(\.self),
+                    isTrusted: interface.settings.isTrusted, isUp: interface.settings.isUp)
             })
+    }
+}
+
+extension MachinePlan.NIC {
+    /// Where the guest finds it: alone on the bus of its root port.
+    var guestAddress: String {
+        let bus = String(bus, radix: 16)
+        return "0000:" + (bus.utf8.count < 2 ? "0" : "") + bus + ":00.0"
     }
 }

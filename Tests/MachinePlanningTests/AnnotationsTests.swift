@@ -22,6 +22,7 @@ import Testing
         #expect(try parse("kernel-arguments", "").kernelArguments == "")
         #expect(try parse("cloud-init", "none").cloudInit == .none)
         #expect(try parse("cloud-init", "nocloud").cloudInit == .nocloud)
+        #expect(try parse("cloud-init", "configdrive").cloudInit == .configdrive)
         for (text, size) in [("20Gi", 20 << 30), ("512", 512), ("513", 1024), ("1Pi", 1 << 50), ("3Ki", 3072)]
             as [(String, UInt64)]
         {
@@ -50,7 +51,7 @@ import Testing
         ("max-cpus", "0", "is \"0\"; a number from 1 to 255 is accepted"),
         ("max-cpus", "256", "is \"256\"; a number from 1 to 255 is accepted"),
         ("max-memory", "lots", "is \"lots\"; a size such as 8Gi, up to 1Pi, is accepted"),
-        ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud or none is accepted"),
+        ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud, configdrive or none is accepted"),
         (
             "disksize", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
