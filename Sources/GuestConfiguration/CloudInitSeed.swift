@@ -1,25 +1,28 @@
-/// cloud-init's NoCloud seed: the four files that a guest finds on the volume labelled `cidata`.
+/// A seed of cloud-init: four files that a guest finds on a volume with a certain label.
 ///
 /// Each file of the pod's own seed directory stands, byte by byte, in place of the one made here.
 public struct CloudInitSeed: Equatable, Sendable {
     /// The files, in the order in which they are written.
-    public enum File: String, CaseIterable, Sendable {
-        /// Who the guest is.
-        case metaData = "meta-data"
+    public enum File: CaseIterable, Sendable {
+        /// Who the guest is, and which of its NICs is which.
+        case metaData
         /// The pod's own cloud-config, script or multi-part archive.
-        case userData = "user-data"
+        case userData
         /// What Slipway has cloud-init do.
-        case vendorData = "vendor-data"
+        case vendorData
         /// Addresses, routes, DNS.
-        case networkConfig = "network-config"
+        case networkConfig
     }
 
+    /// Whose names and formats the files have.
+    public let kind: SeedKind
     /// Content by file; every file is there.
     public let files: [File: [UInt8]]
 
     /// Makes the seed. Pure.
     ///
     /// - Parameters:
+    ///   - kind: whose names and formats the files shall have.
     ///   - identity: who the guest is.
     ///   - network: its NICs.
     ///   - machine: how it was placed.
@@ -29,7 +32,7 @@ public struct CloudInitSeed: Equatable, Sendable {
     ///   - overrides: the files of the pod's seed directory.
     /// - Throws: ``GuestConfigurationError/nul(field:)``, ``GuestConfigurationError/environment(index:)``.
     public init(
-        identity: GuestIdentity, network: GuestNetwork, machine: GuestMachine? = nil, environment: [String] = [],
+        _ kind: SeedKind = .noCloud, identity: GuestIdentity, network: GuestNetwork, machine: GuestMachine? = nil, environment: [String] = [],
         command: [String] = [], overrides: [File: [UInt8]] = [:]
     ) throws(GuestConfigurationError) {
         for (field, text) in [
@@ -44,17 +47,32 @@ public struct CloudInitSeed: Equatable, Sendable {
         let vendorData = try VendorData(environment: environment, command: command)
         if !command.isEmpty { slipway.append(("command", .strings(command))) }
         if let machine { slipway.append(("machine", machine.json)) }
-        let metaData = JSONText.object([
-            ("instance-id", .string(identity.instanceID)),
-            ("local-hostname", .string(identity.hostname)),
-            ("slipway", .object(slipway)),
-        ])
+        var metaData = kind == .noCloud ? identity.noCloud : identity.configDrive(machine)
+        metaData += [("devices", network.devices), ("slipway", .object(slipway))]
         let made: [File: String] = [
-            .metaData: metaData.text() + "\n",
+            .metaData: JSONText.object(metaData).text() + "\n",
             .userData: "#cloud-config\n",
-            .vendorData: vendorData.text,
-            .networkConfig: network.networkConfig.text() + "\n",
+            .vendorData: kind == .noCloud ? vendorData.text : vendorData.json.text() + "\n",
+            .networkConfig: (kind == .noCloud ? network.networkConfig : network.networkData).text() + "\n",
         ]
+        self.kind = kind
         files = made.mapValues { Array($0.utf8) }.merging(overrides) { _, override in override }
+    }
+}
+
+extension GuestIdentity {
+    fileprivate var noCloud: [(key: String, value: JSONText)] {
+        [("instance-id", .string(instanceID)), ("local-hostname", .string(hostname))]
+    }
+
+    /// As Nova's `_metadata_as_json` has them. The project, OpenStack's tenant, is the namespace; the dedicated CPUs are
+    /// the guest's.
+    fileprivate func configDrive(_ machine: GuestMachine?) -> [(key: String, value: JSONText)] {
+        let dedicated = machine.map { $0.isPinned ? Array(0..<$0.vcpus) : [] } ?? []
+        return [
+            ("uuid", .string(instanceID)), ("hostname", .string(hostname)), ("name", .string(name)),
+            ("launch_index", .number(0)), ("project_id", .string(namespace)),
+            ("dedicated_cpus", .array(dedicated.map { .number($0) })),
+        ]
     }
 }

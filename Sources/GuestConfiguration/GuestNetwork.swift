@@ -8,12 +8,15 @@ public struct GuestNetwork: Equatable, Sendable, Codable {
         public var via: String?
         /// The gateway is reachable on the link although no address says so.
         public var onLink: Bool
+        /// Smaller wins; nil: the guest's default.
+        public var metric: Int?
 
         /// Makes a route.
-        public init(to: String, via: String? = nil, onLink: Bool = false) {
+        public init(to: String, via: String? = nil, onLink: Bool = false, metric: Int? = nil) {
             self.to = to
             self.via = via
             self.onLink = onLink
+            self.metric = metric
         }
     }
 
@@ -33,11 +36,22 @@ public struct GuestNetwork: Equatable, Sendable, Codable {
         public var nameservers: [String]
         /// DNS search domains.
         public var search: [String]
+        /// Where the guest finds it, `0000:01:00.0`; nil when that is not known.
+        public var pciAddress: String?
+        /// By which the pod's author knows it: the network's name, the link's name.
+        public var tags: [String]
+        /// The VLAN that the host tags its frames with; nil for none.
+        public var vlan: Int?
+        /// It may send from other Ethernet addresses than its own.
+        public var isTrusted: Bool
+        /// It has a carrier when the guest starts.
+        public var isUp: Bool
 
         /// Makes an interface.
         public init(
             name: String, mac: String, mtu: Int? = nil, addresses: [String] = [], routes: [Route] = [],
-            nameservers: [String] = [], search: [String] = []
+            nameservers: [String] = [], search: [String] = [], pciAddress: String? = nil, tags: [String] = [],
+            vlan: Int? = nil, isTrusted: Bool = false, isUp: Bool = true
         ) {
             self.name = name
             self.mac = mac
@@ -46,6 +60,11 @@ public struct GuestNetwork: Equatable, Sendable, Codable {
             self.routes = routes
             self.nameservers = nameservers
             self.search = search
+            self.pciAddress = pciAddress
+            self.tags = tags
+            self.vlan = vlan
+            self.isTrusted = isTrusted
+            self.isUp = isUp
         }
     }
 

@@ -4,6 +4,7 @@ enum JSONText {
     case string(String)
     case number(Int)
     case bool(Bool)
+    case null
     case array([JSONText])
     /// Keys in this order.
     case object([(key: String, value: JSONText)])
@@ -18,6 +19,7 @@ enum JSONText {
         case .string(let value): return Self.quoted(value)
         case .number(let value): return String(value)
         case .bool(let value): return value ? "true" : "false"
+        case .null: return "null"
         case .array(let values) where values.allSatisfy(\.isScalar):
             return "[" + values.map { $0.text() }.joined(separator: ", ") + "]"
         case .array(let values):
@@ -31,7 +33,7 @@ enum JSONText {
 
     private var isScalar: Bool {
         switch self {
-        case .string, .number, .bool: true
+        case .string, .number, .bool, .null: true
         case .array, .object: false
         }
     }

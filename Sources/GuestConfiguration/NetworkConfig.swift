@@ -1,29 +1,29 @@
 extension GuestNetwork {
     /// cloud-init's network-config, version 2, which is netplan's.
     ///
-    /// NICs are matched by MAC and keep the names that the guest gives them. A static configuration only: the pod's
-    /// addresses are assigned, and a router advertisement or a DHCP server in the cluster has no say.
+    /// NICs are matched by MAC and keep the names that the guest gives them: a vendor's image knows its NICs by the names
+    /// of its kernel, which follow the PCI addresses, and those are in the pod's order; a `set-name` that is also the
+    /// kernel's name of another NIC makes the names depend on which NIC was found first. A static configuration only: the
+    /// pod's addresses are assigned, and a router advertisement or a DHCP server in the cluster has no say.
     var networkConfig: JSONText {
         .object([
             ("version", .number(2)),
-            ("ethernets", .object(interfaces.map { ($0.name, $0.ethernet) })),
+            ("ethernets", .object(zip(interfaces, advisedRoutes).map { ($0.name, $0.ethernet($1)) })),
         ])
     }
 }
 
 extension GuestNetwork.Interface {
-    fileprivate var ethernet: JSONText {
+    fileprivate func ethernet(_ routes: [GuestNetwork.Route]) -> JSONText {
         var members: [(key: String, value: JSONText)] = [("match", .object([("macaddress", .string(mac))]))]
         if let mtu { members.append(("mtu", .number(mtu))) }
-        members += [
-            ("dhcp4", .bool(false)), ("dhcp6", .bool(false)), ("accept-ra", .bool(false)),
-            ("addresses", .strings(addresses)),
-        ]
-        let gateways = [4, 6].compactMap { family in gateway(family: family).map { (family, $0) } }
-        for (family, route) in gateways {
-            members.append(("gateway\(family)", .string(route.via ?? "")))
-        }
-        let others = folded.filter { route in !gateways.contains { $0.1 == route } }
+        members += [("dhcp4", .bool(false)), ("dhcp6", .bool(false)), ("accept-ra", .bool(false))]
+        // The guest sets it up, and its boot does not wait for it.
+        if addresses.isEmpty || !isUp { members.append(("optional", .bool(true))) }
+        members.append(("addresses", .strings(addresses)))
+        let gateways = [false, true].compactMap { isV6 in gateway(routes, isV6: isV6) }
+        for route in gateways { members.append((route.isV6 ? "gateway6" : "gateway4", .string(route.gateway))) }
+        let others = routes.filter { !gateways.contains($0) }
         if !others.isEmpty { members.append(("routes", .array(others.map(\.entry)))) }
         var dns: [(key: String, value: JSONText)] = []
         if !nameservers.isEmpty { dns.append(("addresses", .strings(nameservers))) }
@@ -32,46 +32,23 @@ extension GuestNetwork.Interface {
         return .object(members)
     }
 
-    /// The routes without the detour that a CNI plugin takes with a /32: its link route to the gateway, beside the
-    /// routes over it, says the same as `on-link` at those.
-    private var folded: [GuestNetwork.Route] {
-        let linkHosts = Set(routes.filter { $0.via == nil }.compactMap(\.host))
-        let gateways = Set(routes.compactMap(\.via))
-        return routes.compactMap { route in
-            guard let via = route.via else {
-                return route.host.map { gateways.contains($0) } == true ? nil : route
-            }
-            return GuestNetwork.Route(to: route.to, via: via, onLink: route.onLink || linkHosts.contains(via))
-        }
-    }
-
     /// The default route that goes into `gateway4` or `gateway6`. netplan calls them deprecated, but every guest
     /// knows them, while cloud-init 22.4 makes `::/64` of a route to `::/0` under NetworkManager and networkd. They
-    /// hang on an address of the family and know no `on-link`.
-    private func gateway(family: Int) -> GuestNetwork.Route? {
-        guard addresses.contains(where: { $0.contains(":") == (family == 6) }) else { return nil }
-        return folded.first { $0.to == (family == 6 ? "::/0" : "0.0.0.0/0") && $0.via != nil && !$0.onLink }
+    /// hang on an address of the family, know no metric, and may be set before the link routes.
+    private func gateway(_ routes: [GuestNetwork.Route], isV6: Bool) -> GuestNetwork.Route? {
+        guard addresses.contains(where: { $0.contains(":") == isV6 }) else { return nil }
+        let links = routes.filter { $0.via == nil }.map(\.to)
+        return routes.first { route in
+            guard route.isDefault, route.isV6 == isV6, route.metric == nil, let via = route.via else { return false }
+            return !links.contains(via + (isV6 ? "/128" : "/32"))
+        }
     }
 }
 
 extension GuestNetwork.Route {
-    /// The destination's address when it is a single host.
-    fileprivate var host: String? {
-        let length = to.contains(":") ? "/128" : "/32"
-        return to.hasSuffix(length) ? String(to.dropLast(length.count)) : nil
-    }
-
     fileprivate var entry: JSONText {
-        var members: [(key: String, value: JSONText)] = [("to", .string(to))]
-        if let via {
-            members.append(("via", .string(via)))
-            if onLink { members.append(("on-link", .bool(true))) }
-        } else {
-            // The unspecified address is "no gateway" everywhere; without `via`, cloud-init 22.4 fails as a whole
-            // where it writes /etc/network/interfaces or ifcfg files.
-            members.append(("via", .string(to.contains(":") ? "::" : "0.0.0.0")))
-            members.append(("scope", .string("link")))
-        }
+        var members: [(key: String, value: JSONText)] = [("to", .string(to)), ("via", .string(gateway))]
+        if let metric { members.append(("metric", .number(metric))) }
         return .object(members)
     }
 }

@@ -6,7 +6,7 @@ extension CloudInitSeed {
     /// tenth of a second more.
     public static let imagePrograms = ["/usr/bin/genisoimage", "/usr/bin/mkisofs", "/usr/bin/xorrisofs"]
 
-    /// Writes the seed as an ISO 9660 image labelled `cidata`, with Rock Ridge and Joliet names, readable and
+    /// Writes the seed as an ISO 9660 image with its kind's label, with Rock Ridge and Joliet names, readable and
     /// writable by its owner alone. Blocks for the run of one program.
     ///
     /// - Parameters:
@@ -25,9 +25,9 @@ extension CloudInitSeed {
         do throws(SystemError) {
             try LinuxSystem.File.removeTree(directory)
             try LinuxSystem.File.remove(path)
-            try LinuxSystem.File.makeDirectory(directory, mode: 0o700)
+            try LinuxSystem.File.makeDirectory("\(directory)/\(kind.directory)", mode: 0o700)
             for file in File.allCases {
-                let name = "\(directory)/\(file.rawValue)"
+                let name = "\(directory)/\(kind.directory)\(kind.name(file))"
                 try FileDescriptor.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
                     .write(files[file] ?? [])
             }
@@ -35,7 +35,7 @@ extension CloudInitSeed {
             let image = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             var spawn = Spawn(
                 program,
-                ["-quiet", "-input-charset", "utf-8", "-V", "cidata", "-J", "-R", "-no-pad", directory])
+                ["-quiet", "-input-charset", "utf-8", "-V", kind.label, "-J", "-R", "-no-pad", directory])
             spawn.workingDirectory = directory
             spawn.descriptors = [1: image]
             (status, output) = try spawn.run()

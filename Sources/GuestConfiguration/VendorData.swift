@@ -49,6 +49,9 @@ struct VendorData {
         return script
     }
 
+    /// The same for OpenStack's `vendor_data.json`, a JSON object of which cloud-init takes what bears its name.
+    var json: JSONText { .object([("cloud-init", .string(text))]) }
+
     private static func isShellName(_ name: Substring) -> Bool {
         guard let first = name.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
             return false

@@ -189,9 +189,9 @@ public actor LibvirtMachineHost: MachineHost {
             traces.network = network
             timeline.stamp("network applied")
 
-            if plan.cloudInit == .nocloud {
+            if let kind = plan.cloudInit.seed {
                 try Seed.write(
-                    to: directory.seed, plan: plan, network: network, spec: spec, overrides: volumes.seed)
+                    kind, to: directory.seed, plan: plan, network: network, spec: spec, overrides: volumes.seed)
                 timeline.stamp("seed")
             }
             guard let driver else { throw SandboxError(.internalError, "libvirt's driver was not opened") }

@@ -93,7 +93,7 @@ final class MachineNetwork: Sendable {
             let links = state.answering.sorted { $0.key < $1.key }.map(\.value)
             let configuration = AddressServiceConfiguration(links, dns: state.plan.dns, hostName: hostName)
             if let server = state.server {
-                try server.update(links.isEmpty ? nil : configuration)
+                try server.update(configuration)
             } else if !links.isEmpty {
                 try File.makeDirectory(service.directory, mode: 0o711)
                 state.server = try AddressServiceProcess(service, configuration, oomScoreAdj: 0, log: log)
@@ -113,17 +113,23 @@ final class MachineNetwork: Sendable {
     }
 
     /// As cloud-init is told.
-    var guestNetwork: GuestNetwork {
+    ///
+    /// - Parameter nics: the NICs as they were planned.
+    func guestNetwork(_ nics: [MachinePlan.NIC]) -> GuestNetwork {
         GuestNetwork(
             interfaces: plan.interfaces.map { interface in
                 GuestNetwork.Interface(
-                    name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.mtu),
+                    name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.guestMTU),
                     addresses: interface.addresses.map { "\($0)" },
                     routes: interface.routes.map {
                         GuestNetwork.Route(
-                            to: "\($0.destination)", via: $0.gateway.map { "\($0)" }, onLink: $0.onLink)
+                            to: "\($0.destination)", via: $0.gateway.map { "\($0)" }, onLink: $0.onLink,
+                            metric: $0.metric.map { Int($0) })
                     },
-                    nameservers: plan.dns.nameservers.map { "\($0)" }, search: plan.dns.search)
+                    nameservers: plan.dns.nameservers.map { "\($0)" }, search: plan.dns.search,
+                    pciAddress: nics.first { $0.link == interface.link }.map(\.pciAddress),
+                    tags: [interface.network, interface.link].compactMap(\.self),
+                    isTrusted: interface.settings.isTrusted, isUp: interface.settings.isUp)
             })
     }
 }

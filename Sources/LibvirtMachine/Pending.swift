@@ -12,9 +12,6 @@ extension NetworkBinding {
     func setMTU(tap: String, _ mtu: UInt32) throws {}
     func announce(_ plan: InterfacePlan) throws {}
 }
-extension AddressServiceProcess {
-    func update(_ configuration: AddressServiceConfiguration?) throws {}
-}
 extension NetworkRefusal {
     var link: String? { nil }
 }

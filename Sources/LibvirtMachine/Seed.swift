@@ -11,19 +11,30 @@ enum Seed {
     ///
     /// - Parameter overrides: the pod's own seed directory, whose files stand in place of ours.
     static func write(
-        to path: String, plan: MachinePlan, network: MachineNetwork, spec: Spec, overrides: String?
+        _ kind: SeedKind, to path: String, plan: MachinePlan, network: MachineNetwork, spec: Spec, overrides: String?
     ) throws {
         let files = try overrides.map { directory in
-            try CloudInitSeed.overrides(in: FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY))
+            try CloudInitSeed.overrides(in: FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY), for: kind)
         }
         let identity = GuestIdentity(
             hostname: plan.identity.podName, instanceID: plan.uuid.value, namespace: plan.identity.podNamespace,
             name: plan.identity.podName)
         let seed = try CloudInitSeed(
-            identity: identity, network: network.guestNetwork, machine: plan.guestMachine,
+            kind, identity: identity, network: network.guestNetwork(plan.nics), machine: plan.guestMachine,
             environment: spec.process?.env ?? [],
             command: spec.process?.args ?? [], overrides: files ?? [:])
         try seed.writeImage(to: path)
+    }
+}
+
+extension MachineAnnotations.CloudInit {
+    /// The kind of seed to make; nil for none.
+    var seed: SeedKind? {
+        switch self {
+        case .nocloud: .noCloud
+        case .configdrive: .configDrive
+        case .none: nil
+        }
     }
 }
 

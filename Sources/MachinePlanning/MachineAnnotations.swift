@@ -5,7 +5,7 @@
 /// | `slipway.dev/disk` | path in the image | which file is the root disk, when the image holds several |
 /// | `slipway.dev/disk-size` | bytes, or with Ki, Mi, Gi, Ti | virtual size of the root disk, not below the image's |
 /// | `slipway.dev/kernel-arguments` | text | command line of a directly booted kernel, instead of `/boot/cmdline` |
-/// | `slipway.dev/cloud-init` | `nocloud`, `none` | whether the guest gets a cloud-init seed; `nocloud` unless said |
+/// | `slipway.dev/cloud-init` | `nocloud`, `configdrive`, `none` | the kind of cloud-init seed that the guest gets; `nocloud` unless said |
 /// | `slipway.dev/emulator-threads` | `share`, `isolate` | whether QEMU's own threads run on the vCPUs' CPUs, or one of the pod's exclusive CPUs is theirs |
 /// | `slipway.dev/numa-policy` | `strict`, `preferred` | whether RAM and devices must be on the nodes of the CPUs; `strict` for huge pages, else `preferred` |
 /// | `slipway.dev/realtime` | `true`, `false` | vCPU threads with the FIFO scheduler, locked memory, no CPU quota, no interrupts |
@@ -23,6 +23,8 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
     public enum CloudInit: String, Codable, Sendable, CaseIterable {
         /// An ISO 9660 disk labelled `cidata`.
         case nocloud
+        /// An ISO 9660 disk labelled `config-2`, as OpenStack's.
+        case configdrive
         /// None.
         case none
     }
@@ -139,8 +141,9 @@ public struct MachineAnnotations: Codable, Equatable, Sendable {
         _ value: String, _ key: String
     ) throws(PlanRefusal) -> Word where Word.RawValue == String {
         guard let word = Word(rawValue: value) else {
-            let words = Word.allCases.map(\.rawValue).joined(separator: " or ")
-            throw PlanRefusal(field: key, problem: "is \"\(value)\"; \(words) is accepted")
+            let words = Word.allCases.map(\.rawValue)
+            let listed = words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
+            throw PlanRefusal(field: key, problem: "is \"\(value)\"; \(listed) is accepted")
         }
         return word
     }

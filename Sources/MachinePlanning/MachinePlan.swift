@@ -49,7 +49,7 @@ public struct MachinePlan: Codable, Equatable, Sendable {
     public var vhostNet: Bool
     /// The host's PCI functions that are the guest's, in the order of their PCI addresses in the guest.
     public var devices: [PassedDevice]
-    /// Whether a cloud-init seed is made.
+    /// The kind of cloud-init seed.
     public var cloudInit: MachineAnnotations.CloudInit
     /// QEMU's user id.
     public var user: UInt32

@@ -67,12 +67,12 @@ extension MachinePlan {
                 .kernel(kernel: source.kernel, initrd: source.initrd, commandLine: arguments),
                 "the image holds no disk but the kernel \(source.kernel)")
         }
-        if request.annotations.cloudInit == .nocloud {
+        if cloudInit != .none {
             let index = disks.count
             disks.append(
                 Disk(
-                    target: Self.target(index), content: .seed, virtualSize: nil, serial: "cidata",
-                    slot: Self.diskSlot(index)))
+                    target: Self.target(index), content: .seed, virtualSize: nil,
+                    serial: cloudInit == .nocloud ? "cidata" : "config-2", slot: Self.diskSlot(index)))
         }
         devices = []
         try plan(request.links, reserved: request.annotations.hotNICs)

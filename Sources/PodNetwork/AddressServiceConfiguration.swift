@@ -2,9 +2,14 @@ import Netlink
 
 /// The text of dnsmasq's configuration (dnsmasq(8)) that tells one pod's guest its addresses.
 ///
+/// Only one of the guest's NICs is told a default route by DHCP, which knows no metrics: the best one. The routers of the
+/// others are advertised with the preference "low" (RFC 4191) by IPv6.
+///
 /// It serves no DNS, keeps no lease file, reads no other file, and gives exactly the pod's addresses to exactly the NICs'
 /// Ethernet addresses for ever. What it answers by DHCPv6 it says aloud: ``AddressServiceProcess`` listens.
 public struct AddressServiceConfiguration: Equatable, Sendable {
+    /// There is no link to answer on: nothing has to run.
+    public let isEmpty: Bool
     private var lines: [String] = [
         "port=0", "no-hosts", "no-resolv", "no-ping", "leasefile-ro", "dhcp-authoritative", "bind-interfaces",
         "except-interface=lo", "log-facility=-", "quiet-dhcp", "quiet-ra",
@@ -17,17 +22,34 @@ public struct AddressServiceConfiguration: Equatable, Sendable {
     ///   - hostName: the guest's name; its first label is told, if it is one that DHCP can carry.
     ///   - user: the account that dnsmasq changes to once it has its sockets.
     public init(_ links: [AddressServiceLink], dns: DNSConfiguration, hostName: String, user: String = "dnsmasq") {
+        isEmpty = links.isEmpty
         lines.append("user=\(user)")
         let advertising = links.contains { !$0.plan.addresses(.v6).isEmpty }
         if advertising { lines.append("enable-ra") }
-        for link in links { append(link, dns, Self.label(hostName)) }
+        let best = [IPAddress.Family.v4, .v6].map { Self.withBestDefault(links, $0) }
+        for link in links {
+            append(link, dns, Self.label(hostName), isDefaultV4: link.name == best[0], isDefaultV6: link.name == best[1])
+        }
+    }
+
+    /// The name of the link whose default route has the smallest metric; the first NIC of those.
+    private static func withBestDefault(_ links: [AddressServiceLink], _ family: IPAddress.Family) -> String? {
+        let metrics = links.sorted { $0.plan.number < $1.plan.number }.compactMap { link in
+            link.plan.routes.filter { $0.isDefault && $0.destination.family == family }
+                .map { $0.metric ?? (family == .v4 ? 0 : 1024) }.min().map { (link.name, metric: $0) }
+        }
+        return metrics.min { $0.metric < $1.metric }?.0
     }
 
     /// The configuration file.
     public var text: String { lines.joined(separator: "\n") + "\n" }
 
-    private mutating func append(_ link: AddressServiceLink, _ dns: DNSConfiguration, _ hostName: String?) {
+    private mutating func append(
+        _ link: AddressServiceLink, _ dns: DNSConfiguration, _ hostName: String?, isDefaultV4: Bool, isDefaultV6: Bool
+    ) {
         let (name, plan) = (link.name, link.plan)
+        // dnsmasq joins multicast groups on the link of this number: one made again under the name is another one.
+        lines.append("# link \(link.index)")
         lines.append("interface=\(name)")
         var host = ["dhcp-host=\(plan.mac)"]
         // DHCP gives a client one IPv4 address.
@@ -36,7 +58,7 @@ public struct AddressServiceConfiguration: Equatable, Sendable {
             lines.append("shared-network=\(name),\(network)")
             add("dhcp-range=\(network),static,\(netmask),infinite")
             host.append("\(address.address)")
-            appendOptionsV4(link, dns)
+            appendOptionsV4(link, dns, isDefault: isDefaultV4)
         }
         let addresses = plan.addresses(.v6)
         for address in addresses {
@@ -46,7 +68,8 @@ public struct AddressServiceConfiguration: Equatable, Sendable {
         }
         if !addresses.isEmpty {
             // A lifetime of 0 says "not a default router" (RFC 4861, 4.2); 9000 s is the longest there.
-            lines.append("ra-param=\(name),mtu:\(plan.mtu),600,\(link.routes ? 9000 : 0)")
+            let preference = link.routes && !isDefaultV6 ? "low," : ""
+            lines.append("ra-param=\(name),mtu:\(plan.guestMTU),\(preference)600,\(link.routes ? 9000 : 0)")
             let servers = dns.nameservers.filter { $0.family == .v6 }.map { "[\($0)]" }
             option(name, "option6:dns-server", servers)
             if !dns.search.isEmpty { option(name, "option6:domain-search", dns.search) }
@@ -55,17 +78,17 @@ public struct AddressServiceConfiguration: Equatable, Sendable {
         lines.append((host + ["infinite"]).joined(separator: ","))
     }
 
-    private mutating func appendOptionsV4(_ link: AddressServiceLink, _ dns: DNSConfiguration) {
+    private mutating func appendOptionsV4(_ link: AddressServiceLink, _ dns: DNSConfiguration, isDefault: Bool) {
         let (name, plan) = (link.name, link.plan)
         // An option without a value keeps dnsmasq from telling its own address.
-        option(name, "option:router", plan.gateway(.v4).map { ["\($0)"] } ?? [])
+        option(name, "option:router", isDefault ? plan.gateway(.v4).map { ["\($0)"] } ?? [] : [])
         option(name, "option:dns-server", dns.nameservers.filter { $0.family == .v4 }.map { "\($0)" })
-        option(name, "option:mtu", ["\(plan.mtu)"])
+        option(name, "option:mtu", ["\(plan.guestMTU)"])
         if let domain = dns.search.first {
             option(name, "option:domain-name", [domain])
             option(name, "option:domain-search", dns.search)
         }
-        let routes = Self.classlessRoutes(plan)
+        let routes = Self.classlessRoutes(plan, isDefault: isDefault)
         if !routes.isEmpty { option(name, "option:classless-static-route", routes) }
     }
 
@@ -87,8 +110,10 @@ public struct AddressServiceConfiguration: Equatable, Sendable {
     /// Pairs of destination and router for option 121 (RFC 3442), empty when option 3 says it all. A router of 0.0.0.0 is
     /// "on this link". An option holds 255 octets: routes behind that are left out, which the order of the plan makes the
     /// least important ones.
-    static func classlessRoutes(_ plan: InterfacePlan) -> [String] {
-        let routes = plan.routes.filter { $0.destination.family == .v4 && $0.gateway?.family != .v6 }
+    static func classlessRoutes(_ plan: InterfacePlan, isDefault: Bool) -> [String] {
+        let routes = plan.routes.filter {
+            $0.destination.family == .v4 && $0.gateway?.family != .v6 && (isDefault || !$0.isDefault)
+        }
         guard routes.contains(where: { !$0.isDefault || $0.onLink || $0.gateway == nil }) else { return [] }
         let here = IPAddress.unspecified(.v4)
         var pairs: [(destination: IPPrefix, router: IPAddress)] = []

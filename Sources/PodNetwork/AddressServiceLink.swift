@@ -4,14 +4,17 @@ import Netlink
 public struct AddressServiceLink: Codable, Equatable, Sendable {
     /// The link's name.
     public var name: String
+    /// Its number in the network namespace.
+    public var index: Int32
     /// The NIC that is served.
     public var plan: InterfacePlan
     /// The link bears the IPv6 gateway's Ethernet address, so that the guest may take it for the router.
     public var routes: Bool
 
     /// A link of its parts.
-    public init(name: String, plan: InterfacePlan, routes: Bool) {
+    public init(name: String, index: Int32, plan: InterfacePlan, routes: Bool) {
         self.name = name
+        self.index = index
         self.plan = plan
         self.routes = routes
     }
@@ -75,4 +78,9 @@ public struct AddressServiceLink: Codable, Equatable, Sendable {
         }
         return redirects
     }
+}
+
+extension InterfacePlan {
+    /// The MTU that the guest is told, in bytes: the one asked for, at most the link's.
+    public var guestMTU: UInt32 { min(settings.mtu ?? mtu, mtu) }
 }

@@ -110,7 +110,7 @@ public struct NetworkBinding: Sendable {
         let relayIndex = try index(relay)
         try netlink.addIngress(linkIndex: relayIndex, name: relay)
         try netlink.addRedirect(Redirect(priority: 10, to: tap), linkIndex: relayIndex, name: relay)
-        return AddressServiceLink(name: server, plan: plan, routes: router != nil)
+        return AddressServiceLink(name: server, index: serverIndex, plan: plan, routes: router != nil)
     }
 
     /// Removes a TAP and everything that belongs to it; the pod's link is as it was before ``bind(_:owner:multiQueue:answering:)``.

@@ -113,7 +113,9 @@ struct PlanRow: Renderable {
                     PlanRow(
                         .disk(disk.target), ByteCount.text(disk.virtualSize ?? base.virtualSize),
                         "writable over the image's \(base.path), \(base.format.rawValue)"))
-            case .seed: rows.append(PlanRow(.disk(disk.target), "seed", "cloud-init, NoCloud"))
+            case .seed:
+                let kind = plan.cloudInit == .configdrive ? "ConfigDrive" : "NoCloud"
+                rows.append(PlanRow(.disk(disk.target), "seed", "cloud-init, \(kind)"))
             }
         }
         for nic in plan.nics {

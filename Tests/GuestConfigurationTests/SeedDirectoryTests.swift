@@ -8,10 +8,10 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func failure() throws -> GuestConfigurationError? {
+    private func failure(_ kind: SeedKind = .noCloud) throws -> GuestConfigurationError? {
         let opened = try directory.open()
         do throws(GuestConfigurationError) {
-            _ = try CloudInitSeed.overrides(in: opened)
+            _ = try CloudInitSeed.overrides(in: opened, for: kind)
             return nil
         } catch {
             return error
@@ -26,6 +26,30 @@ import Testing
         try directory.link("other", to: "..data/other")
         let files = try CloudInitSeed.overrides(in: directory.open())
         #expect(files == [.userData: Array("#!/bin/sh\n".utf8)])
+    }
+
+    @Test func bothKinds() throws {
+        for name in ["user-data", "network-config", "network_data.json", "user_data"] {
+            try directory.write(name, name.utf8)
+        }
+        let opened = try directory.open()
+        #expect(
+            try CloudInitSeed.overrides(in: opened, for: .configDrive)
+                == [.userData: Array("user_data".utf8), .networkConfig: Array("network_data.json".utf8)])
+        #expect(
+            try CloudInitSeed.overrides(in: opened)
+                == [.userData: Array("user-data".utf8), .networkConfig: Array("network-config".utf8)])
+    }
+
+    @Test func theOtherKind() throws {
+        try directory.write("user-data", [1])
+        #expect(try CloudInitSeed.overrides(in: directory.open(), for: .configDrive) == [.userData: [1]])
+        try directory.write("meta-data", [1])
+        #expect(
+            try failure(.configDrive)
+                == .seedFile(
+                    "meta-data", reason: "is no file of a configdrive seed, where meta_data.json is accepted"))
+        #expect(try failure(.noCloud) == nil)
     }
 
     @Test func linksOutside() throws {

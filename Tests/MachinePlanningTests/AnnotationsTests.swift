@@ -24,6 +24,7 @@ import Testing
         #expect(try parse("cloud-init", "nocloud").cloudInit == .nocloud)
         #expect(try parse("hot-nics", "0").hotNICs == 0)
         #expect(try parse("shared-memory", "true").sharedMemory)
+        #expect(try parse("cloud-init", "configdrive").cloudInit == .configdrive)
         for (text, size) in [("20Gi", 20 << 30), ("512", 512), ("513", 1024), ("1Pi", 1 << 50), ("3Ki", 3072)]
             as [(String, UInt64)]
         {
@@ -55,7 +56,7 @@ import Testing
         ("hot-nics", "17", "is \"17\"; a number from 0 to 16 is accepted"),
         ("hot-nics", "-1", "is \"-1\"; a number from 0 to 16 is accepted"),
         ("shared-memory", "on", "is \"on\"; true or false is accepted"),
-        ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud or none is accepted"),
+        ("cloud-init", "NoCloud", "is \"NoCloud\"; nocloud, configdrive or none is accepted"),
         (
             "disksize", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "

@@ -45,7 +45,7 @@ import Testing
                 #expect(disk.virtualSize == request.annotations.diskSize ?? base.virtualSize, comment)
             }
         }
-        #expect(plan.disks.contains { $0.content == .seed } == (request.annotations.cloudInit == .nocloud), comment)
+        #expect(plan.disks.contains { $0.content == .seed } == (request.annotations.cloudInit != .none), comment)
 
         let slots = plan.disks.map(\.slot)
         #expect(Set(slots).count == slots.count && slots.allSatisfy { (3...15).contains($0) }, comment)

@@ -64,7 +64,7 @@ extension MachineRequest {
         }
         request.annotations.diskSize = maybe(number())
         request.annotations.kernelArguments = maybe(text())
-        request.annotations.cloudInit = Bool.random(using: &random) ? .none : .nocloud
+        request.annotations.cloudInit = MachineAnnotations.CloudInit.allCases.randomElement(using: &random) ?? .none
         request.accelerator.value = Bool.random(using: &random) ? .kvm : .tcg
         return request
     }

@@ -8,7 +8,7 @@ import Testing
         _ number: Int = 0, addresses: [String], routes: [RoutePlan] = [], mtu: UInt32 = 1450, routing: Bool = true
     ) throws -> AddressServiceLink {
         AddressServiceLink(
-            name: "slwd\(number)",
+            name: "slwd\(number)", index: Int32(100 + number),
             plan: InterfacePlan(
                 link: "eth\(number)", number: number, mac: try #require(MACAddress("0a:58:0a:58:00:0\(number)")),
                 mtu: mtu, addresses: try addresses.map { try #require(IPPrefix($0)) }, routes: routes),
@@ -43,6 +43,7 @@ import Testing
         #expect(
             AddressServiceConfiguration([link], dns: dns, hostName: "vnf-0.example").text == Self.head + """
                 enable-ra
+                # link 100
                 interface=slwd0
                 shared-network=slwd0,10.88.0.0
                 dhcp-range=10.88.0.0,static,255.255.0.0,infinite
@@ -64,6 +65,7 @@ import Testing
         let link = try link(addresses: ["10.1.1.5/32"])
         #expect(
             AddressServiceConfiguration([link], dns: DNSConfiguration(), hostName: "-").text == Self.head + """
+                # link 100
                 interface=slwd0
                 shared-network=slwd0,10.1.1.5
                 dhcp-range=10.1.1.5,static,255.255.255.255,infinite
@@ -84,13 +86,51 @@ import Testing
         #expect(text.contains("dhcp-range=fd00::,static,64,infinite\nra-param=slwd1,mtu:1450,600,0\n"))
     }
 
+    /// One default route: the smallest metric's, and of equal ones the first NIC's.
+    @Test func defaultRoutesCompete() throws {
+        func routes(_ text: String, _ metric: UInt32?) -> [RoutePlan] {
+            IPAddress(text).map { [RoutePlan(.everything($0.family), via: $0, metric: metric)] } ?? []
+        }
+        func told(_ links: [AddressServiceLink]) -> [String] {
+            AddressServiceConfiguration(links, dns: DNSConfiguration(), hostName: "").text.split(separator: "\n")
+                .filter { $0.contains("option:router") || $0.hasPrefix("ra-param") }.map(String.init)
+        }
+        let first = try link(0, addresses: ["10.0.0.5/24"], routes: routes("10.0.0.1", 200))
+        let second = try link(1, addresses: ["10.0.1.5/24"], routes: routes("10.0.1.1", 100))
+        let third = try link(2, addresses: ["10.0.2.5/24"], routes: routes("10.0.2.1", 100))
+        #expect(
+            told([third, second, first]) == [
+                "dhcp-option=tag:slwd2,option:router", "dhcp-option=tag:slwd1,option:router,10.0.1.1",
+                "dhcp-option=tag:slwd0,option:router",
+            ])
+        let links = [
+            try link(0, addresses: ["fd00::5/64"], routes: routes("fd00::1", nil)),
+            try link(1, addresses: ["fd01::5/64"], routes: routes("fd01::1", nil)),
+            try link(2, addresses: ["fd02::5/64"], routing: false),
+        ]
+        #expect(
+            told(links) == [
+                "ra-param=slwd0,mtu:1450,600,9000", "ra-param=slwd1,mtu:1450,low,600,9000",
+                "ra-param=slwd2,mtu:1450,600,0",
+            ])
+    }
+
+    @Test func mtuAskedFor() throws {
+        var link = try link(addresses: ["10.1.1.5/24", "fd00::5/64"])
+        link.plan.settings.mtu = 1400
+        let text = AddressServiceConfiguration([link], dns: DNSConfiguration(), hostName: "").text
+        #expect(text.contains("option:mtu,1400\n") && text.contains("mtu:1400,"), "\(text)")
+        link.plan.settings.mtu = 9000
+        #expect(link.plan.guestMTU == 1450)
+    }
+
     @Test func optionOfRoutesIsBounded() throws {
         let gateway = IPAddress("10.88.0.1")
         let routes =
             [RoutePlan(.everything(.v4), via: gateway)]
             + (0..<100).compactMap { IPPrefix("10.\($0).0.0/24").map { RoutePlan($0, via: gateway) } }
         let pairs = AddressServiceConfiguration.classlessRoutes(
-            try link(addresses: ["10.88.0.5/16"], routes: routes).plan)
+            try link(addresses: ["10.88.0.5/16"], routes: routes).plan, isDefault: true)
         #expect(pairs.prefix(2) == ["0.0.0.0/0", "10.88.0.1"])
         #expect(pairs.count == 2 * (1 + 31), "5 octets and then 8 for each /24")
     }

@@ -69,7 +69,7 @@ import Testing
                 RoutePlan(.everything(.v6), via: try address("fe80::ecee:eeff:feee:eeee")),
             ])
         #expect(
-            plan.interfaces.first.map(AddressServiceConfiguration.classlessRoutes) == [
+            plan.interfaces.first.map({ AddressServiceConfiguration.classlessRoutes($0, isDefault: true) }) == [
                 "169.254.1.1/32", "0.0.0.0", "0.0.0.0/0", "169.254.1.1",
             ])
     }
@@ -80,7 +80,7 @@ import Testing
             [Route(destination: .everything(.v4), gateway: address("192.0.2.1"), linkIndex: 3, onLink: true)])
         #expect(plan.interfaces.first?.routes.map(\.onLink) == [true])
         #expect(
-            plan.interfaces.first.map(AddressServiceConfiguration.classlessRoutes) == [
+            plan.interfaces.first.map({ AddressServiceConfiguration.classlessRoutes($0, isDefault: true) }) == [
                 "192.0.2.1/32", "0.0.0.0", "0.0.0.0/0", "192.0.2.1",
             ])
     }

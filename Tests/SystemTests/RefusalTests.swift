@@ -34,7 +34,7 @@ import Testing
 
     @Test func aWrongValue() async throws {
         try await expectRefusal(
-            "value", "slipway.dev/cloud-init: is \"yes\"; nocloud or none is accepted",
+            "value", "slipway.dev/cloud-init: is \"yes\"; nocloud, configdrive or none is accepted",
             annotations: ["slipway.dev/cloud-init": "yes"])
     }
 

@@ -178,8 +178,8 @@ save_state() { # IMAGE DIR
     # The first limit on CPU time in a kernel rewrites code of its scheduler. A QEMU that translates it may keep a piece of
     # what stood there for a moment, on which all CPUs then hang: better now, where nothing else runs. And what every run
     # reads is in memory then.
-    in_lab "$lab" 'mkdir /sys/fs/cgroup/lab && echo 100000 >/sys/fs/cgroup/lab/cpu.max || exit
-        systemctl is-system-running --wait || true; systemctl is-active containerd;
+    in_lab "$lab" 'systemctl is-system-running --wait || true; systemctl is-active containerd;
+        mkdir /sys/fs/cgroup/lab && echo 100000 >/sys/fs/cgroup/lab/cpu.max || exit;
         ctr version; qemu-system-x86_64 --version; cat /usr/lib/x86_64-linux-gnu/libvirt* \
             /usr/lib/x86_64-linux-gnu/libvirt/connection-driver/*qemu.so $(which qemu-system-x86_64 genisoimage dnsmasq ip tc) |
             wc -c; sync' >"$lab/boot.log" 2>&1
