@@ -345,16 +345,13 @@ extension NetworkFollower {
         private mutating func report() {
             let machine = follower.machine.planned
             var nics: [NetworkReport.NIC] = network.plan.interfaces.map { nic in
+                let failure = failures[nic.link]
                 let state: NetworkReport.State =
-                    if leaving[nic.number] != nil {
-                        .unplugging
-                    } else if let failure = failures[nic.link] {
-                        .failed(failure.reason)
-                    } else {
-                        absent[nic.number] == nil && nic.hasCarrier ? .up : .down
-                    }
+                    leaving[nic.number] != nil
+                    ? .unplugging
+                    : failure != nil ? .failed : absent[nic.number] == nil && nic.hasCarrier ? .up : .down
                 return NetworkReport.NIC(
-                    nic, state: state, pciAddress: machine.nic(nic.number)?.pciAddress,
+                    nic, state: state, reason: failure?.reason, pciAddress: machine.nic(nic.number)?.pciAddress,
                     guestName: guestNames[nic.number])
             }
             for (link, failure) in failures.sorted(by: { $0.key < $1.key })

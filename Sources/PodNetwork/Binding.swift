@@ -51,3 +51,17 @@ public enum Binding: Codable, Equatable, Sendable {
         }
     }
 }
+
+extension Binding: CustomStringConvertible {
+    /// Its name, and what it goes to where that is not the link itself.
+    public var description: String {
+        switch self {
+        case .tap: "tap"
+        case .masquerade: "masquerade"
+        case .macvtap: "macvtap"
+        case .hostDevice(let address): "hostdev \(address)"
+        case .vhostUser(let path, _): "vhost-user \(path)"
+        case .vdpa(let path): "vdpa \(path)"
+        }
+    }
+}

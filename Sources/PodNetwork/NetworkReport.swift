@@ -22,8 +22,8 @@ public struct NetworkReport: Codable, Equatable, Sendable {
         public var number: Int?
         /// The network's name as the pod's annotation has it.
         public var network: String?
-        /// What joins it.
-        public var binding: Binding?
+        /// What joins it: `tap`, `masquerade`, `macvtap`, `hostdev ADDRESS`, `vhost-user PATH`, `vdpa PATH`.
+        public var binding: String?
         /// The guest's Ethernet address.
         public var mac: String?
         /// Bytes.
@@ -36,39 +36,46 @@ public struct NetworkReport: Codable, Equatable, Sendable {
         public var guestName: String?
         /// How it is.
         public var state: State
+        /// What went wrong, or what is waited for; nil: nothing.
+        public var reason: String?
 
         /// A NIC that the guest has.
-        public init(_ plan: InterfacePlan, state: State, pciAddress: String? = nil, guestName: String? = nil) {
+        public init(
+            _ plan: InterfacePlan, state: State, reason: String? = nil, pciAddress: String? = nil,
+            guestName: String? = nil
+        ) {
             link = plan.link
             number = plan.number
             network = plan.network
-            binding = plan.binding
+            binding = "\(plan.binding)"
             mac = "\(plan.mac)"
             mtu = plan.mtu
             addresses = plan.addresses.map { "\($0)" }
             self.pciAddress = pciAddress
             self.guestName = guestName
             self.state = state
+            self.reason = reason
         }
 
         /// A link that did not become a NIC.
         public init(refused link: String, _ reason: String) {
             self.link = link
             addresses = []
-            state = .failed(reason)
+            state = .failed
+            self.reason = reason
         }
     }
 
     /// How a NIC is.
-    public enum State: Codable, Equatable, Sendable {
+    public enum State: String, Codable, CaseIterable, Sendable {
         /// The guest has it, and its link carries frames.
         case up
         /// The guest has it, and sees no carrier.
         case down
         /// The guest has it, and is asked to let go of it.
         case unplugging
-        /// What was to be done could not be done, and is tried again where that may help.
-        case failed(String)
+        /// What was to be done could not be done; it is tried again where that may help.
+        case failed
     }
 
     /// Reads a report.
@@ -81,7 +88,7 @@ public struct NetworkReport: Codable, Equatable, Sendable {
     /// Replaces the file.
     public func write(to path: String) throws {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try File.replace(path, with: Array(try encoder.encode(self)))
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try File.replace(path, with: Array(try encoder.encode(self)) + [UInt8(ascii: "\n")])
     }
 }
