@@ -13,6 +13,7 @@ import InterruptAffinity
 import Libvirt
 import LinuxSystem
 import MachinePlanning
+import Netlink
 public import OCIRuntimeSpec
 import PodNetwork
 public import Sandbox
@@ -149,7 +150,7 @@ public actor LibvirtMachineHost: MachineHost {
 
             let resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
             // Before the namespace is read, so that nothing is missed.
-            let monitor = try NetworkMonitor { $0.isOwn }
+            let monitor = try NetworkMonitor.ofPod()
             var networkRequest = try NetworkRequest(
                 annotations: spec.annotations ?? [:], namespace: namespace, environment: spec.process?.env ?? [],
                 resolvConf: resolvConf, identity: annotations.podUID ?? record.id)

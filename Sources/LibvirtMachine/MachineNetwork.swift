@@ -84,6 +84,15 @@ final class MachineNetwork: Sendable {
         }
     }
 
+    /// Gives a NIC that the guest keeps other addresses.
+    func readdress(_ interface: InterfacePlan) throws {
+        let link = try NetworkBinding().readdress(interface)
+        state.withLock { state in
+            state.answering[interface.number] = link
+            state.plan.apply(.readdress(interface))
+        }
+    }
+
     /// Takes note of a change that needs nothing but to be told to the guest.
     func note(_ step: NetworkStep) { state.withLock { $0.plan.apply(step) } }
 

@@ -223,7 +223,7 @@ extension NetworkFollower {
                     network.note(step)
                     follower.log("NIC \(nic.link): carrier \(nic.hasCarrier ? "on" : "off")")
                 case .readdress(let nic):
-                    try network.rejoin(nic)
+                    try network.readdress(nic)
                     announce([nic])
                 case .setDNS: network.note(step)
                 }

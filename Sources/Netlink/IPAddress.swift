@@ -48,6 +48,13 @@ public struct IPAddress: Hashable, Sendable, Codable, LosslessStringConvertible 
         IPAddress(unchecked: [UInt8](repeating: 0, count: family.bits / 8))
     }
 
+    /// The link-local IPv6 address that a station makes of its Ethernet address (RFC 4291, appendix A).
+    public static func linkLocal(of mac: MACAddress) -> IPAddress {
+        let m = mac.bytes
+        return IPAddress(
+            unchecked: [0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]])
+    }
+
     init(unchecked bytes: [UInt8]) { self.bytes = bytes }
 
     /// The protocol.

@@ -7,6 +7,8 @@ public struct LinkChange: Equatable, Sendable {
     public var up: Bool?
     /// Receive every multicast frame.
     public var allMulticast: Bool?
+    /// Receive every frame.
+    public var promiscuous: Bool?
     /// Bytes.
     public var mtu: UInt32?
     /// Its Ethernet address.
@@ -19,11 +21,12 @@ public struct LinkChange: Equatable, Sendable {
 
     /// A change of what is given.
     public init(
-        up: Bool? = nil, allMulticast: Bool? = nil, mtu: UInt32? = nil, mac: MACAddress? = nil, alias: String? = nil,
-        noAutomaticIPv6: Bool = false
+        up: Bool? = nil, allMulticast: Bool? = nil, promiscuous: Bool? = nil, mtu: UInt32? = nil,
+        mac: MACAddress? = nil, alias: String? = nil, noAutomaticIPv6: Bool = false
     ) {
         self.up = up
         self.allMulticast = allMulticast
+        self.promiscuous = promiscuous
         self.mtu = mtu
         self.mac = mac
         self.alias = alias
@@ -32,7 +35,7 @@ public struct LinkChange: Equatable, Sendable {
 
     var header: ifinfomsg {
         var header = ifinfomsg()
-        for (flag, value) in [(Link.Flags.up, up), (.allMulticast, allMulticast)] {
+        for (flag, value) in [(Link.Flags.up, up), (.allMulticast, allMulticast), (.promiscuous, promiscuous)] {
             guard let value else { continue }
             header.ifi_change |= flag.rawValue
             if value { header.ifi_flags |= flag.rawValue }

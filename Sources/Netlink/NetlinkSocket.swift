@@ -49,30 +49,31 @@ public final class NetlinkSocket: NetlinkChannel {
             guard try descriptor.wait(for: Int16(POLLIN), milliseconds: 5000) else {
                 throw SystemError("recv", "NETLINK_ROUTE", code: ETIMEDOUT)
             }
-            for message in NetlinkMessage.split(try receive()) where message.sequence == sequence {
+            for message in NetlinkMessage.split(try Self.receive(descriptor)) where message.sequence == sequence {
                 answer.append(message)
                 if message.isLast { return answer }
             }
         }
     }
 
-    private func receive() throws(SystemError) -> [UInt8] {
+    /// One datagram of the kernel's; empty for what anybody else sent.
+    static func receive(_ descriptor: FileDescriptor, _ flags: Int32 = 0) throws(SystemError) -> [UInt8] {
         var length = 0
         var sender = sockaddr_nl()
-        let datagram = [UInt8](unsafeUninitializedCapacity: Self.dumpSize) { buffer, initialized in
+        let datagram = [UInt8](unsafeUninitializedCapacity: dumpSize) { buffer, initialized in
             withUnsafeMutablePointer(to: &sender) { address in
                 address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
                     var size = socklen_t(MemoryLayout<sockaddr_nl>.size)
                     repeat {
                         length = recvfrom(
-                            descriptor.raw, buffer.baseAddress, buffer.count, Int32(MSG_TRUNC), address, &size)
+                            descriptor.raw, buffer.baseAddress, buffer.count, Int32(MSG_TRUNC) | flags, address, &size)
                     } while length < 0 && errno == EINTR
                 }
             }
             initialized = min(max(length, 0), buffer.count)
         }
         guard length >= 0 else { throw .last("recv", "NETLINK_ROUTE") }
-        guard length <= Self.dumpSize else { throw SystemError("recv", "NETLINK_ROUTE", code: EMSGSIZE) }
+        guard length <= dumpSize else { throw SystemError("recv", "NETLINK_ROUTE", code: EMSGSIZE) }
         // Port 0 is the kernel; anybody may send to a netlink socket's port.
         return sender.nl_pid == 0 ? datagram : []
     }

@@ -74,7 +74,7 @@ public struct Qdisc: Hashable, Sendable {
 }
 
 extension RTNetlink {
-    private static let ingressHandle: UInt32 = 0xffff_0000
+    static let ingressHandle: UInt32 = 0xffff_0000
 
     /// Every queueing discipline of the namespace's links.
     public func qdiscs() throws(SystemError) -> [Qdisc] {
@@ -96,20 +96,29 @@ extension RTNetlink {
         _ = try perform(request, "add ingress qdisc to", name)
     }
 
+    /// Adds the places for filters on arriving and on leaving frames (tc qdisc add dev NAME clsact).
+    ///
+    /// - Throws: `SystemError` with EEXIST when the link has a place for arriving ones.
+    public func addFilterHooks(linkIndex: Int32, name: String) throws(SystemError) {
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
+        let request = ingress(type: Int(RTM_NEWQDISC), flags: flags, linkIndex: linkIndex, kind: "clsact")
+        _ = try perform(request, "add clsact qdisc to", name)
+    }
+
     /// Removes it with all its filters.
     public func deleteIngress(linkIndex: Int32, name: String) throws(SystemError) {
         let request = ingress(type: Int(RTM_DELQDISC), flags: NLM_F_ACK, linkIndex: linkIndex)
         _ = try perform(request, "delete ingress qdisc of", name)
     }
 
-    private func ingress(type: Int, flags: Int32, linkIndex: Int32) -> MessageBuilder {
+    private func ingress(type: Int, flags: Int32, linkIndex: Int32, kind: String = "ingress") -> MessageBuilder {
         var header = tcmsg()
         header.tcm_ifindex = linkIndex
         header.tcm_handle = Self.ingressHandle
         header.tcm_parent = 0xffff_fff1  // TC_H_INGRESS
         var request = MessageBuilder(type: type, flags: flags)
         request.append(header)
-        request.attribute(Int(TCA_KIND), string: "ingress")
+        request.attribute(Int(TCA_KIND), string: kind)
         return request
     }
 
@@ -126,20 +135,26 @@ extension RTNetlink {
         request.attribute(Int(TCA_KIND), string: "u32")
         request.nested(Int(TCA_OPTIONS)) { options in
             options.nested(Int(TCA_U32_ACT)) { actions in
-                actions.nested(1) { action in
-                    action.attribute(Int(TCA_ACT_KIND), string: "mirred")
-                    action.nested(Int(TCA_ACT_OPTIONS)) { parameters in
-                        var mirred = tc_mirred()
-                        mirred.action = TC_ACT_STOLEN
-                        mirred.eaction = TCA_EGRESS_REDIR
-                        mirred.ifindex = UInt32(bitPattern: redirect.target)
-                        parameters.attribute(Int(TCA_MIRRED_PARMS), value: mirred)
-                    }
-                }
+                actions.nested(1) { $0.appendRedirect(to: redirect.target, TCA_EGRESS_REDIR) }
             }
             options.attribute(Int(TCA_U32_SEL), Self.selector(redirect.keys))
         }
         _ = try perform(request, "add redirect to", name)
+    }
+
+    /// Removes every filter of a priority from a link's ingress; those of one priority are for one kind of frames.
+    ///
+    /// - Throws: `SystemError` with ENOENT when there is none.
+    public func deleteFilters(
+        priority: UInt16, _ frames: Redirect.FrameType, linkIndex: Int32, name: String
+    ) throws(SystemError) {
+        var header = tcmsg()
+        header.tcm_ifindex = linkIndex
+        header.tcm_parent = Self.ingressHandle
+        header.tcm_info = UInt32(priority) << 16 | UInt32(frames.rawValue.bigEndian)
+        var request = MessageBuilder(type: Int(RTM_DELTFILTER), flags: NLM_F_ACK)
+        request.append(header)
+        _ = try perform(request, "delete filters of", name)
     }
 
     /// struct tc_u32_sel with its keys: terminal, no chained offsets.

@@ -48,6 +48,9 @@ public struct AddressServiceLink: Codable, Equatable, Sendable {
         return addresses
     }
 
+    /// The priorities of ``redirects(_:to:)``: one a protocol, IPv4 and IPv6.
+    static let priorities: [(priority: UInt16, frames: Redirect.FrameType)] = [(1, .ipv4), (2, .ipv6)]
+
     /// The guest's frames that are meant for the service, before all others. Only clients' ports match: a DHCP relay or
     /// server in the guest talks to the network.
     static func redirects(_ plan: InterfacePlan, to relay: Int32) -> [Redirect] {

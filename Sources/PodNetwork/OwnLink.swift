@@ -1,3 +1,4 @@
+public import LinuxSystem
 public import Netlink
 
 /// The links that are added to a pod's network namespace. Names say whose they are; the number is the NIC's.
@@ -35,35 +36,6 @@ enum OwnLink: String, CaseIterable {
     }
 }
 
-/// The note on a TAP: which of the pod's links it is joined to, and what was changed there. It lives as long as what it
-/// describes, so that everything can be undone by somebody who knows the namespace alone.
-struct TapNote: Equatable {
-    /// The pod's link, by number: a link that was deleted and made again under its name has nothing to undo.
-    var linkIndex: Int32
-    var link: String
-    /// Reception of all multicast frames was switched on, and was off before.
-    var allMulticast: Bool
-
-    var text: String {
-        "\(OwnLink.aliasPrefix)link \(linkIndex) \(link)" + (allMulticast ? " allmulticast" : "")
-    }
-
-    init(linkIndex: Int32, link: String, allMulticast: Bool) {
-        self.linkIndex = linkIndex
-        self.link = link
-        self.allMulticast = allMulticast
-    }
-
-    init?(_ text: String) {
-        // The kernel allows no blanks in a link's name.
-        let words = text.split(separator: " ")
-        guard words.count >= 4, words[0] == "slipway", words[1] == "link", let index = Int32(words[2]) else {
-            return nil
-        }
-        self.init(linkIndex: index, link: String(words[3]), allMulticast: words.dropFirst(4).contains("allmulticast"))
-    }
-}
-
 extension OwnLink {
     /// The name of the TAP that one of our links belongs to.
     static func tapName(of name: String) -> String {
@@ -74,7 +46,9 @@ extension OwnLink {
     }
 }
 
-extension Link {
-    /// Whether it is one of those that are added to a pod's network namespace to join its links to the guest.
-    public var isOwn: Bool { OwnLink.isOwn(self) }
+extension NetworkMonitor {
+    /// Tells what happens in the pod's network namespace, which is the calling thread's, but for our own links.
+    public static func ofPod() throws(SystemError) -> NetworkMonitor {
+        try NetworkMonitor { OwnLink.isOwn($0) }
+    }
 }

@@ -73,7 +73,7 @@ import Testing
         var random = SplitMix64(seed: 0x5157)
         let errors = acknowledgement(-22, words: "some words")
         var failures: [[UInt8]] = []
-        for sample in [Self.link, Self.address, Self.route, errors] {
+        for sample in [Self.link, Self.address, Self.route, ProgramFilterTests.statistics, errors] {
             for length in 0...sample.count { #expect(stays(within: Array(sample.prefix(length)))) }
             for _ in 0..<50_000 {
                 var bytes = sample
@@ -97,6 +97,10 @@ import Testing
             _ = Link(message)
             _ = Address(message)
             _ = message.failure
+            _ = Attributes(message.payload.dropFirst(20)).nested(7).flatMap { FrameCounters($0) }
+            var ignored: Set<Int32> = [3]
+            _ = NetworkMonitor.concerns(message, &ignored) { $0.name.hasPrefix("n") }
+            if ignored.count > 2 { return false }
             if Route.routes(message).count > bytes.count / 8 { return false }
         }
         return messages.reduce(0) { $0 + 16 + $1.payload.count } <= bytes.count

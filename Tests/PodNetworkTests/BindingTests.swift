@@ -57,7 +57,7 @@ import Testing
         let links = try await lab.pod.run { try RTNetlink().links() }
         let tap = try #require(links.first { $0.name == "slw0" })
         let eth0 = try #require(links.first { $0.name == "eth0" })
-        #expect(tap.alias == "slipway link \(eth0.index) eth0")
+        #expect(tap.alias == "slipway link \(eth0.index) eth0 solicitations=-1")
         #expect(tap.kind == "tun" && tap.mtu == eth0.mtu && tap.flags.contains(.up))
         let addresses = try await lab.pod.run { try RTNetlink().addresses() }
         #expect(!addresses.contains { $0.linkIndex == tap.index }, "no address by itself")
@@ -149,6 +149,20 @@ import Testing
         #expect(during.filter { $0.flags.contains(.allMulticast) }.map(\.name).sorted() == ["net1", "net2"])
         try await lab.unbindAll()
         #expect(try await state(lab) == before)
+    }
+
+    @Test func tapNote() {
+        var note = TapNote(linkIndex: 7, link: "net1")
+        #expect(note.text == "slipway link 7 net1")
+        #expect(TapNote(note.text) == note)
+        note.changes = TapNote.LinkChanges(
+            allMulticast: true, promiscuous: true, mac: MACAddress("02:00:00:00:00:01"), solicitations: -1)
+        #expect(note.text == "slipway link 7 net1 allmulticast promiscuous mac=02:00:00:00:00:01 solicitations=-1")
+        #expect(TapNote(note.text) == note)
+        #expect(TapNote("slipway link 3 eth0 mac solicitations= other=1 =") == TapNote(linkIndex: 3, link: "eth0"))
+        for text in ["", "slipway", "slipway link x eth0", "slipway link 3", "other link 3 eth0"] {
+            #expect(TapNote(text) == nil)
+        }
     }
 
     @Test func theKernelsWordsAreInTheError() async throws {

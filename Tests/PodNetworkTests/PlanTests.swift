@@ -182,13 +182,4 @@ import Testing
             resolvConf: (0..<99).map { "nameserver 10.0.0.\($0)\noptions o\($0)" }.joined(separator: "\r\n"))
         #expect(long.nameservers.count == 8 && long.options.count == 32)
     }
-
-    @Test func tapNote() {
-        let note = TapNote(linkIndex: 7, link: "net1", allMulticast: true)
-        #expect(note.text == "slipway link 7 net1 allmulticast")
-        #expect(TapNote(note.text) == note)
-        for text in ["", "slipway", "slipway link x eth0", "slipway link 3", "other link 3 eth0"] {
-            #expect(TapNote(text) == nil)
-        }
-    }
 }

@@ -3,8 +3,10 @@
 #ifndef SLIPWAY_CLINUX_H
 #define SLIPWAY_CLINUX_H
 
+#include <linux/gen_stats.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>

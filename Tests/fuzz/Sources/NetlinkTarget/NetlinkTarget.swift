@@ -10,10 +10,14 @@ private struct Replay: NetlinkChannel {
 /// The kernel's answers; the names, kinds and aliases in them were chosen by CNI plugins and their users.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    let netlink = RTNetlink(Replay(datagram: Array(UnsafeBufferPointer(start: bytes, count: count))))
+    let datagram = Array(UnsafeBufferPointer(start: bytes, count: count))
+    let netlink = RTNetlink(Replay(datagram: datagram))
     for link in (try? netlink.links()) ?? [] { precondition(!"\(link)".isEmpty) }
     for address in (try? netlink.addresses()) ?? [] { precondition(address.prefix.length <= 128) }
     for route in (try? netlink.routes()) ?? [] { precondition(!"\(route)".isEmpty) }
     _ = try? netlink.qdiscs()
+    _ = try? netlink.arrivalCounters()
+    var ignored: Set<Int32> = []
+    for message in NetlinkMessage.split(datagram) { _ = NetworkMonitor.concerns(message, &ignored) { $0.kind != nil } }
     return 0
 }

@@ -1,0 +1,82 @@
+import CLinux
+import LinuxSystem
+import Netlink
+
+/// In what order a TAP's frames are looked at.
+private enum Priority {
+    /// After the address service's, which has 1 and 2.
+    static let redirect: UInt16 = 10
+    static let rest: UInt16 = 20
+}
+
+extension NetworkBinding {
+    /// A TAP that says what belongs to it, without addresses of its own.
+    func makeTAP(_ plan: InterfacePlan, note: TapNote, owner: UInt32, multiQueue: Bool) throws(SystemError) {
+        let raw = try check(slipway_tap_create(plan.tap, owner, 1, multiQueue ? 1 : 0), "create TAP", plan.tap)
+        // A persistent TAP stays when its descriptor is closed; QEMU's is opened by name.
+        FileDescriptor(owning: raw).close()
+        // The note comes first: from here on removal knows what belongs to the TAP.
+        try netlink.changeLink(plan.tap, LinkChange(mtu: plan.mtu, alias: note.text, noAutomaticIPv6: true))
+        try Sysctl.write("ipv6", "disable_ipv6", 1, of: plan.tap)
+        try netlink.changeLink(plan.tap, LinkChange(up: true))
+        try netlink.addIngress(linkIndex: try index(plan.tap), name: plan.tap)
+        try apply(note, mac: plan.mac)
+    }
+
+    /// Frames of the one leave by the other. The guest's side comes first: it answers before it is asked.
+    func join(_ plan: InterfacePlan, _ link: Link) throws(SystemError) {
+        let tap = try index(plan.tap)
+        try filter(plan, tap: tap, .leave(by: link.index))
+        if try !netlink.qdiscs().contains(where: { $0.linkIndex == link.index && $0.isIngress }) {
+            try netlink.addIngress(linkIndex: link.index, name: link.name)
+        }
+        try netlink.setFilter(
+            ProgramFilter(priority: Priority.redirect, .leave(by: tap)), linkIndex: link.index, name: link.name)
+    }
+
+    /// What the guest may send goes where the verdict says, everything else is dropped: the host's stack is no party to
+    /// the guest's network.
+    func filter(_ plan: InterfacePlan, tap: Int32, _ verdict: ProgramFilter.Verdict) throws(SystemError) {
+        let program =
+            plan.settings.isTrusted
+            ? .everything : SpoofingFilter.program(mac: plan.mac, addresses: plan.addresses.map(\.address))
+        try netlink.setFilter(ProgramFilter(priority: Priority.rest, .drop), linkIndex: tap, name: plan.tap)
+        try netlink.setFilter(
+            ProgramFilter(priority: Priority.redirect, verdict, matching: program), linkIndex: tap, name: plan.tap)
+    }
+
+    /// The pair of links over which the address service talks to the guest alone.
+    func makeService(_ plan: InterfacePlan, _ link: Link, _ number: Int) throws(SystemError) -> AddressServiceLink {
+        let tap = try index(plan.tap)
+        // A router advertisement makes its sender the router. The service's end therefore bears the gateway's Ethernet
+        // address: what the guest sends to "the router" reaches the gateway. It has to be asked for now, as long as the
+        // host still hears the answer.
+        var router: MACAddress?
+        if let gateway = plan.gateway(.v6) {
+            router = try netlink.resolve(gateway, linkIndex: link.index, name: link.name)
+        }
+        let (server, relay) = (OwnLink.server.name(number), OwnLink.relay.name(number))
+        try netlink.createVeth(
+            server, LinkChange(mtu: plan.mtu, mac: router), peer: relay, LinkChange(mtu: plan.mtu))
+        try netlink.changeLink(server, LinkChange(noAutomaticIPv6: true))
+        try Sysctl.write("ipv6", "disable_ipv6", 1, of: relay)
+        try Sysctl.write("ipv6", "accept_ra", 0, of: server)
+        // Sets the router flag in neighbour advertisements, without which guests drop the route (RFC 4861, 7.2.5).
+        // Forwarding itself depends on the setting of `all`, which is not touched.
+        try Sysctl.write("ipv6", "forwarding", 1, of: server)
+        let serverIndex = try index(server)
+        for address in AddressServiceLink.addresses(plan, linkIndex: serverIndex) {
+            try netlink.addAddress(address, name: server)
+        }
+        try netlink.changeLink(relay, LinkChange(up: true))
+        try netlink.changeLink(server, LinkChange(up: true))
+        let relayIndex = try index(relay)
+        try netlink.addIngress(linkIndex: relayIndex, name: relay)
+        try netlink.setFilter(
+            ProgramFilter(priority: Priority.redirect, .leave(by: tap)), linkIndex: relayIndex, name: relay)
+        for redirect in AddressServiceLink.redirects(plan, to: relayIndex) {
+            try netlink.addRedirect(redirect, linkIndex: tap, name: plan.tap)
+        }
+        return AddressServiceLink(name: server, index: serverIndex, plan: plan, routes: router != nil)
+    }
+}
