@@ -1,4 +1,23 @@
 /// What a pod may ask of one NIC beyond what its network says: a line of the annotation `slipway.dev/interfaces`.
+///
+/// ```
+/// eth0: binding=masquerade ports=tcp/80,udp/53
+/// net1: queues=4 rx-ring=1024 mtu=9000 trust=true
+/// ```
+///
+/// A line begins with the interface's name in the pod and a colon; fields follow, separated by blanks. `;` separates
+/// lines too.
+///
+/// | field | values | unless said | what |
+/// |---|---|---|---|
+/// | `binding` | `tap`, `masquerade` (eth0 alone), `macvtap` | as the link's kind suggests | how the NIC is joined to the pod's network |
+/// | `queues` | 1 to 256 | one for each vCPU | pairs of queues; not for a PCI function, whose driver sets them in the guest |
+/// | `rx-ring` | 256, 512, 1024 | 256 | descriptors of a receive queue; not for a PCI function |
+/// | `tx-ring` | 256, 512, 1024 | 256 | descriptors of a send queue; above 256 for vhost-user alone; not for a PCI function |
+/// | `mtu` | 68 to 65535, not above the link's | the link's | largest packet in bytes |
+/// | `link` | `up`, `down` | `up` | whether the guest sees a carrier; not for a PCI function |
+/// | `trust` | `true`, `false` | `false` | the guest may send from any Ethernet address and claim any address (VRRP, bridges, nested machines); for a PCI function and vDPA the network sets it |
+/// | `ports` | `tcp/80`, `udp/53`, `sctp/36412`, separated by commas | all | ports that masquerade sends on to the guest |
 public struct InterfaceSettings: Codable, Equatable, Sendable {
     /// How it is joined; nil: as the link's kind suggests.
     public var binding: BindingName?
@@ -10,7 +29,7 @@ public struct InterfaceSettings: Codable, Equatable, Sendable {
     public var txRing: Int?
     /// Bytes; not above the link's.
     public var mtu: UInt32?
-    /// Whether the guest sees a carrier at start.
+    /// Whether the guest sees a carrier while the link has one.
     public var isUp = true
     /// The guest may send from any Ethernet address and claim any address (VRRP, bridges, nested machines).
     public var isTrusted = false
@@ -19,14 +38,6 @@ public struct InterfaceSettings: Codable, Equatable, Sendable {
 
     /// Nothing asked.
     public init() {}
-
-    /// The annotation's key.
-    public static let annotation = "slipway.dev/interfaces"
-
-    /// Reads the annotation.
-    ///
-    /// - Returns: the settings by interface name.
-    public static func parse(_ text: String) throws(AnnotationRefusal) -> [String: InterfaceSettings] { [:] }
 
     /// The bindings that a pod may ask for.
     public enum BindingName: String, Codable, CaseIterable, Sendable {

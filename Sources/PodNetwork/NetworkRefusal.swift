@@ -1,4 +1,4 @@
-/// A link of the pod that cannot become a NIC of the guest.
+/// A link or device of the pod that cannot become a NIC of the guest, or not as the pod asked.
 public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     /// It carries packets, not Ethernet frames.
     case notEthernet(link: String, kind: String)
@@ -8,6 +8,29 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
     case noStationAddress(link: String, found: String)
     /// The namespace has more links than a machine can have NICs.
     case tooManyLinks(found: Int, limit: Int)
+    /// The pod asks for a binding that its link cannot have.
+    case binding(link: String, asked: InterfaceSettings.BindingName, problem: String)
+    /// The pod asks for something that the NIC cannot have.
+    case setting(link: String, field: String, found: String, accepted: String)
+    /// The pod has settings for an interface that it does not have.
+    case unknownInterface(name: String, found: [String])
+    /// A device that no machine can have.
+    case device(link: String, found: String, accepted: String)
+    /// An annotation names a device that nobody gave to the pod.
+    case deviceNotGranted(link: String, device: String)
+    /// Another NIC of the pod has the device already.
+    case deviceTaken(link: String, device: String, by: String)
+
+    /// The interface that it concerns; nil for the pod as a whole.
+    public var link: String? {
+        switch self {
+        case .notEthernet(let link, _), .routedIPvlan(let link, _), .noStationAddress(let link, _),
+            .binding(let link, _, _), .setting(let link, _, _, _), .unknownInterface(let link, _),
+            .device(let link, _, _), .deviceNotGranted(let link, _), .deviceTaken(let link, _, _):
+            link
+        case .tooManyLinks: nil
+        }
+    }
 
     /// A sentence that names the link, what was found, what is accepted and what would help.
     public var description: String {
@@ -22,6 +45,21 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
             "link \(link) of the pod has \(found) as Ethernet address; accepted is a unicast address that is not zero"
         case .tooManyLinks(let found, let limit):
             "the pod has \(found) links; accepted are at most \(limit)"
+        case .binding(let link, let asked, let problem):
+            "\(InterfaceSettings.annotation): \(link): binding=\(asked.rawValue) is not possible, as \(problem)"
+        case .setting(let link, let field, let found, let accepted):
+            "\(InterfaceSettings.annotation): \(link): \(field) is \(found); accepted: \(accepted)"
+        case .unknownInterface(let name, let found):
+            "\(InterfaceSettings.annotation): the pod has no interface \(name); "
+                + (found.isEmpty ? "it has none at all" : "it has \(found.joined(separator: ", "))")
+        case .device(let link, let found, let accepted):
+            "the device of interface \(link) is \(found); accepted: \(accepted)"
+        case .deviceNotGranted(let link, let device):
+            "\(NetworkStatus.annotation) names \(device) for interface \(link), which the pod was not given; accepted "
+                + "are devices of the pod's resource limits and paths that are mounted into it"
+        case .deviceTaken(let link, let device, let other):
+            "the device of interface \(link), \(device), is that of interface \(other) already; accepted is one "
+                + "interface for each device"
         }
     }
 }

@@ -60,67 +60,19 @@ extension NetworkPlan {
 
 private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
-/// What the guest can get of the pod's networks and what it cannot: a running guest keeps what it has although something
-/// new is refused.
-public struct NetworkAssessment: Equatable, Sendable {
-    /// What the guest gets.
-    public var plan: NetworkPlan
-    /// What it does not get.
-    public var refusals: [NetworkRefusal]
-
-    /// Decides. Parameters are those of ``NetworkPlan/init(links:addresses:routes:request:)``. Pure.
-    public init(links: [Link], addresses: [Address], routes: [Route], request: NetworkRequest) {
-        plan = NetworkPlan(interfaces: [], dns: DNSConfiguration(resolvConf: request.resolvConf))
-        refusals = []
-        let chosen = links.filter { !$0.isIgnored }.sorted { NetworkPlan.precedes($0.name, $1.name) }
-        guard chosen.count <= NetworkPlan.maximumLinks else {
-            refusals.append(.tooManyLinks(found: chosen.count, limit: NetworkPlan.maximumLinks))
-            return
-        }
-        for (number, link) in chosen.enumerated() {
-            do throws(NetworkRefusal) {
-                plan.interfaces.append(
-                    try InterfacePlan(
-                        link, number: number, addresses: addresses.filter { $0.linkIndex == link.index },
-                        routes: routes.filter { $0.linkIndex == link.index }))
-            } catch {
-                refusals.append(error)
-            }
-        }
-    }
-
-    /// Reads the calling thread's network namespace and decides.
-    ///
-    /// - Throws: `SystemError`.
-    public init(reading netlink: RTNetlink, request: NetworkRequest) throws {
-        try self.init(
-            links: netlink.links(), addresses: netlink.addresses(), routes: netlink.routes(), request: request)
-    }
-}
-
 extension InterfacePlan {
-    fileprivate init(_ link: Link, number: Int, addresses: [Address], routes: [Route]) throws(NetworkRefusal) {
-        guard link.hardwareType == 1 else {  // ARPHRD_ETHER
-            throw .notEthernet(link: link.name, kind: link.kind ?? "hardware type \(link.hardwareType)")
-        }
-        if link.kind == "ipvlan", link.ipvlanMode != .l2 {
-            throw .routedIPvlan(link: link.name, mode: link.ipvlanMode.map { "\($0)" } ?? "unknown")
-        }
-        guard let mac = link.mac, mac.isStation else {
-            throw .noStationAddress(link: link.name, found: link.mac?.description ?? "nothing")
-        }
-        let usable = addresses.filter {
+    /// Addresses that the guest shall have.
+    static func usable(_ addresses: [Address]) -> [Address] {
+        addresses.filter {
             $0.scope != .host && !$0.flags.contains(.duplicate)
                 && !($0.prefix.family == .v6 && $0.prefix.address.isLinkLocal)
         }
-        self.init(
-            link: link.name, number: number, mac: mac, mtu: link.mtu, addresses: usable.map(\.prefix),
-            routes: Self.plan(routes, usable),
-            // A veth passes every frame; the others keep a list of the multicast groups that their host has joined.
-            needsAllMulticast: link.kind != "veth")
     }
 
-    private static func plan(_ routes: [Route], _ addresses: [Address]) -> [RoutePlan] {
+    /// Routes that the guest shall have.
+    ///
+    /// - Parameter addresses: the usable ones of the same link.
+    static func plan(_ routes: [Route], _ addresses: [Address]) -> [RoutePlan] {
         // A peer's address is not in a network of ours until the route to it says so, and that route is planned.
         let networks = Set(addresses.filter { $0.peer == nil }.map(\.prefix.network))
         var planned: [RoutePlan] = []
@@ -135,9 +87,13 @@ extension InterfacePlan {
                 destination, via: route.gateway, onLink: reachable == false, metric: route.plannedMetric)
             if !planned.contains(plan) { planned.append(plan) }
         }
-        return planned.filter { $0.gateway == nil }
-            + planned.filter { $0.gateway != nil && $0.isDefault }
-            + planned.filter { $0.gateway != nil && !$0.isDefault }
+        return ordered(planned)
+    }
+
+    /// Those on the link itself first, as the gateways of others may be there.
+    static func ordered(_ routes: [RoutePlan]) -> [RoutePlan] {
+        routes.filter { $0.gateway == nil } + routes.filter { $0.gateway != nil && $0.isDefault }
+            + routes.filter { $0.gateway != nil && !$0.isDefault }
     }
 }
 
@@ -157,16 +113,5 @@ extension Route {
         case 256 where destination.family == .v6 && origin == 2: nil
         default: metric
         }
-    }
-}
-
-extension Link {
-    /// Not the pod's: the loopback link, our own, and the tunnel devices that the kernel puts into every namespace while
-    /// nobody has switched them on.
-    fileprivate var isIgnored: Bool {
-        let fallback: Set = [
-            "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6tnl0", "ip6_vti0", "ip6gre0",
-        ]
-        return flags.contains(.loopback) || OwnLink.isOwn(self) || fallback.contains(name) && !flags.contains(.up)
     }
 }

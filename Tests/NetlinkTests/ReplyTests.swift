@@ -52,6 +52,23 @@ import Testing
                     flags: Link.Flags(rawValue: 0x11043), parent: 9, linkNetnsID: 2, ipvlanMode: .l3))
     }
 
+    @Test func readHardwareLink() throws {
+        func link(bus: String) throws -> Link {
+            let bytes = message(
+                type: Int(RTM_NEWLINK),
+                hex(
+                    """
+                    00 00 0100 04000000 43100100 00000000
+                    0900 0300 6e657431 00 000000                        ; IFLA_IFNAME net1
+                    1100 3800 303030303a33623a30322e31 00 000000        ; IFLA_PARENT_DEV_NAME 0000:3b:02.1
+                    \(bus)                                             ; IFLA_PARENT_DEV_BUS_NAME
+                    """))
+            return try #require(NetlinkMessage.split(bytes).first.flatMap { Link($0) })
+        }
+        #expect(try link(bus: "0800 3900 70636900").pciAddress == "0000:3b:02.1")
+        #expect(try link(bus: "0800 3900 75736200").pciAddress == nil)
+    }
+
     @Test func readPointToPointAddress() throws {
         let address = try #require(NetlinkMessage.split(Self.address).first.flatMap { Address($0) })
         #expect(address.prefix.description == "10.1.1.5/32")
