@@ -1,4 +1,4 @@
-import Netlink
+public import Netlink
 
 /// The links that are added to a pod's network namespace. Names say whose they are; the number is the NIC's.
 enum OwnLink: String, CaseIterable {
@@ -33,6 +33,11 @@ enum OwnLink: String, CaseIterable {
                     && number(tap: tap.rawValue + link.name.dropFirst(kind.rawValue.count)) != nil
             }
     }
+}
+
+extension Link {
+    /// Whether it was added to the pod's namespace for the guest, beside the links that are the pod's.
+    public var isMadeForGuest: Bool { OwnLink.isOwn(self) }
 }
 
 /// The note on a TAP: which of the pod's links it is joined to, and what was changed there. It lives as long as what it
