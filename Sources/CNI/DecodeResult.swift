@@ -40,7 +40,7 @@ extension CNIResult {
         guard let version = try fields.text("cniVersion") ?? version, Self.versions.contains(version) else {
             throw ResultError(
                 field: "cniVersion",
-                problem: "\"\(CNIText.printable(members["cniVersion"]?.text ?? "", limit: 32))\" was found; accepted "
+                problem: "\"\(CNIText.printable(try fields.text("cniVersion") ?? "", limit: 32))\" was found; accepted "
                     + "are \(Self.versions.joined(separator: ", "))")
         }
         self.init()

@@ -36,6 +36,11 @@ enum OwnLink: String, CaseIterable {
     }
 }
 
+extension Link {
+    /// Whether it was added to the pod's namespace for the guest, beside the links that are the pod's.
+    public var isMadeForGuest: Bool { OwnLink.isOwn(self) }
+}
+
 extension OwnLink {
     /// The name of the TAP that one of our links belongs to.
     static func tapName(of name: String) -> String {

@@ -54,16 +54,17 @@ public struct SandboxRemains: Sendable {
         if let path = record.networkNamespace, NetworkNamespace.isThere(path) {
             attempt("release the links in \(path)") { try Self.unbind(path) }
         }
-        // What is left needs its record: the next `delete` tries again.
-        guard problems.isEmpty else { return problems }
-        if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
-        PlacementClaim.release(owner: directory, root: root)
-        attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
+        // What still runs keeps what it has.
+        if problems.isEmpty {
+            if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
+            PlacementClaim.release(owner: directory, root: root)
+            attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
+        }
         // After CPUs and pages, which no plugin that hangs shall keep. Last: links have to be free of what hung on them.
         problems += Attachments(directory: directory.attachments).detachAll(
             namespace: record.networkNamespace.flatMap { NetworkNamespace.isThere($0) ? $0 : nil },
             milliseconds: min(3_000, max(500, end - Clock.milliseconds)))
-        // Without its record nobody would come again to give back interrupts and addresses.
+        // What is left needs its record: the next `delete`, or `slipway net detach`, tries again.
         guard problems.isEmpty else { return problems }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
         return problems

@@ -1,3 +1,4 @@
+internal import CNI
 internal import CRIProtocol
 internal import Glibc
 internal import HostTopology
@@ -71,6 +72,7 @@ public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case let error as ManifestError: self.init(.usage, error.description)
         case let error as PlanRefusal: self.init(.refused, error.description)
         case let error as HostTopologyError: self.init(.failure, error.description)
+        case let error as CNIError: self.init(ExitStatus(error), error.description)
         case let error as SystemError: self.init(error.code == ENOENT ? .notFound : .failure, error.description)
         case is CancellationError: self.init(.interrupted, "")
         default: return nil
@@ -94,6 +96,15 @@ public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertibl
 }
 
 extension ExitStatus {
+    init(_ error: CNIError) {
+        switch error {
+        case .configuration, .argument, .cannotCheck: self = .usage
+        case .noNetwork: self = .notFound
+        case .system(let error) where error.code == ENOENT: self = .notFound
+        case .notAdded, .notDeleted, .notAsMade, .unreadable, .attachment, .system: self = .failure
+        }
+    }
+
     init(_ code: CRIError.Code) {
         switch code {
         case .unavailable: self = .unreachable

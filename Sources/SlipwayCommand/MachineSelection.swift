@@ -2,15 +2,25 @@ internal import HostTopology
 internal import MachineVerification
 internal import StateDirectory
 
+/// What people name by its pod.
+protocol NamedByPod {
+    /// `namespace/name`; the sandbox's id outside Kubernetes.
+    var pod: String { get }
+    /// The sandbox's id.
+    var sandbox: String { get }
+}
+
+extension VerifiedMachine: NamedByPod {}
+
 /// The node's machines by their state directories: no container runtime is asked.
 enum MachineSelection {
     /// The machines that a person means by `reference`, or all of them: a name, `namespace/name`, or the beginning of a
     /// sandbox id.
     ///
     /// - Throws: `CommandFailure` with `notFound`, or with `usage` where several fit.
-    static func find(
-        _ reference: String?, in machines: [VerifiedMachine]
-    ) throws(CommandFailure) -> [VerifiedMachine] {
+    static func find<Entry: NamedByPod>(
+        _ reference: String?, in machines: [Entry]
+    ) throws(CommandFailure) -> [Entry] {
         guard let reference else { return machines }
         let byName = machines.filter { $0.pod == reference || $0.pod.hasSuffix("/\(reference)") }
         let found = byName.isEmpty ? machines.filter { $0.sandbox.hasPrefix(reference) } : byName

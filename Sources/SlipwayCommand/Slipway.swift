@@ -20,6 +20,7 @@ public struct Slipway: AsyncParsableCommand {
               slipway logs -f tiny      the machine's serial console so far, and on
               slipway console tiny      the same console both ways; Ctrl-] leaves
               slipway explain tiny      why it has the CPUs and the memory that it has
+              slipway net ls tiny       the networks that it has
               slipway rm tiny           shut it down, remove everything of it
 
             \(ExitStatus.table)
@@ -35,6 +36,7 @@ public struct Slipway: AsyncParsableCommand {
             PsCommand.self,
             ExplainCommand.self,
             VerifyCommand.self,
+            NetCommand.self,
             LogsCommand.self,
             ConsoleCommand.self,
             StopCommand.self,

@@ -1,3 +1,5 @@
+import CLinux
+import CNI
 import Glibc
 import HostTopology
 import LinuxSystem
@@ -34,6 +36,85 @@ import Testing
         #expect(try machine.wait() == .signaled(SIGKILL))
         #expect(try File.list(root.path) == [".claims", ".irq", ".users"])
         for directory in [".claims", ".irq", ".users"] { #expect(try File.list(root(directory)) == [".lock"]) }
+    }
+
+    /// What was attached by hand goes with the pod, and its addresses are free for others: with the pod's namespace, and
+    /// without it, which is what containerd leaves of a pod that was stopped.
+    @Test(arguments: [true, false]) func networksAreDetached(namespaceIsThere: Bool) throws {
+        let root = try TemporaryDirectory()
+        let owner = StateDirectory(root: root.path, namespace: "n", sandbox: "s")
+        try File.makeDirectory(owner.path)
+        let node = try namespace()
+        let pod = try namespace()
+        let path = "/proc/\(getpid())/fd/\(pod.descriptor.raw)"
+        let leases = root("leases")
+        let network = try NetworkConfiguration(
+            parsing: Array(
+                """
+                {"cniVersion": "1.0.0", "name": "lan", "type": "ptp", "ipam": {
+                    "type": "host-local", "dataDir": "\(leases)", "subnet": "10.1.0.0/16"}}
+                """.utf8), source: "lan.conf")
+        for interface in ["net1", "net2"] {
+            let arguments = PluginArguments(container: "s", namespace: path, interface: interface)
+            _ = try node.runAndWait {
+                try Attachments(directory: owner.attachments).attach(network, arguments, by: PluginRunner())
+            }
+        }
+        func given() throws -> [String] { try File.list("\(leases)/lan").filter { $0.hasPrefix("10.") } }
+        #expect(try given().count == 2)
+        var record = SandboxRecord(namespace: "n", id: "s", bundle: "/b")
+        record.networkNamespace = namespaceIsThere ? path : root("no-namespace")
+        try root.write("no-namespace", "")
+        try record.write(to: owner)
+
+        let written = record
+        #expect(try node.runAndWait { SandboxRemains(owner, written, root: root.path).remove() } == [])
+
+        #expect(try given() == [])
+        #expect(!File.exists(owner.path))
+        if namespaceIsThere {
+            let links = try pod.runAndWait { try File.text("/proc/thread-self/net/dev") }
+            #expect(!links.contains("net1") && !links.contains("net2"), "\(links)")
+        }
+    }
+
+    /// A plugin that hangs keeps the directory, for another try, and nothing else.
+    @Test func aPluginThatHangsKeepsNoCPUs() throws {
+        let root = try TemporaryDirectory()
+        let owner = StateDirectory(root: root.path, namespace: "n", sandbox: "s")
+        try File.makeDirectory(owner.path)
+        try root.write(
+            "bin/hang", "#!/bin/sh\n[ $CNI_COMMAND = ADD ] || exec sleep 1000\necho '{\"cniVersion\": \"1.0.0\"}'",
+            mode: 0o755)
+        let network = try NetworkConfiguration(
+            parsing: Array(#"{"cniVersion": "1.0.0", "name": "lan", "type": "hang"}"#.utf8), source: "lan.conf")
+        _ = try Attachments(directory: owner.attachments).attach(
+            network, PluginArguments(container: "s", namespace: "/n", interface: "net1"),
+            by: PluginRunner(path: [root("bin")]))
+        try PlacementClaim.take(for: owner, root: root.path) { _ in
+            .fits(PlacementClaim(owner: owner, podNamespace: "", podName: "", cpus: [8191], interrupts: false), ())
+        }
+        let record = SandboxRecord(namespace: "n", id: "s", bundle: "/b")
+        try record.write(to: owner)
+
+        let begin = Clock.milliseconds
+        let problems = SandboxRemains(owner, record, root: root.path).remove(milliseconds: 1_500)
+        let taken = Clock.milliseconds - begin
+        #expect(problems.count == 1 && problems[0].contains("plugin hang, DEL of net1 (lan): it had not ended after"))
+        #expect(taken < 3_000, "\(taken) ms")
+        #expect(PlacementClaim.all(root: root.path).isEmpty)
+        #expect(File.exists(owner.record))
+
+        try root.write("bin/hang", "#!/bin/sh\n", mode: 0o755)
+        #expect(SandboxRemains(owner, record, root: root.path).remove() == [])
+        #expect(!File.exists(owner.path))
+    }
+
+    private func namespace() throws -> NetworkNamespace {
+        try LinuxSystem.Thread.runAndWait("unshare") {
+            try check(slipway_unshare(0x4000_0000), "unshare")
+            return try NetworkNamespace(path: "/proc/thread-self/ns/net")
+        }
     }
 
     @Test func whatNeverWasIsNotMade() throws {

@@ -1,0 +1,53 @@
+internal import ArgumentParser
+internal import FoundationEssentials
+internal import PodNetwork
+
+/// `slipway net ls`.
+struct NetListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ls",
+        abstract: "List the NICs of machines.",
+        discussion: """
+            NIC is the number of the guest's root port, in the order in which the guest finds its NICs; LINK is the \
+            link of the pod that it stands for.
+
+            EXAMPLES
+              slipway net ls                 every machine of the node
+              slipway net ls router -o wide  also where the guest finds each NIC on its PCI bus
+              slipway net ls router -o json | jq '.[].network.interfaces[] | select(.state.name == "failed")'
+            """,
+        aliases: ["list"])
+
+    @Argument(help: "Name, namespace/name or beginning of a sandbox id. Default: every machine.")
+    var pod: String?
+
+    @Option(name: [.short, .long], help: "table, wide or json.")
+    var output: OutputFormat = .table
+
+    @OptionGroup var options: NetOptions
+
+    /// An element of the JSON array.
+    struct Entry: Encodable {
+        var pod: String
+        var sandbox: String
+        var network: NetworkReport
+    }
+
+    func run() async throws {
+        let entries = try MachineSelection.find(pod, in: SandboxEntry.all(root: options.root)).map {
+            Entry(pod: $0.pod, sandbox: $0.sandbox, network: try $0.status())
+        }
+        guard output != .json else {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            return Output.line(String(decoding: try encoder.encode(entries), as: UTF8.self))
+        }
+        guard !entries.isEmpty else { return Output.line("No machine runs.") }
+        for (index, entry) in entries.enumerated() {
+            if pod == nil { Output.line((index > 0 ? "\n" : "") + entry.pod) }
+            let (rows, notes) = InterfaceRow.rows(entry.network)
+            Output.line(rows.isEmpty ? "No NIC is known." : try Rendering.text(rows, as: output))
+            for note in notes { Output.error(note) }
+        }
+    }
+}
