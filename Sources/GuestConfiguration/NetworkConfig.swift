@@ -20,10 +20,13 @@ extension GuestNetwork.Interface {
         members += [("dhcp4", .bool(false)), ("dhcp6", .bool(false)), ("accept-ra", .bool(false))]
         // The guest sets it up, and its boot does not wait for it.
         if addresses.isEmpty || !isUp { members.append(("optional", .bool(true))) }
-        members.append(("addresses", .strings(addresses)))
+        // IPv4 first: cloud-init hangs all routes on the first address.
+        members.append(("addresses", .strings(addresses.filter { !$0.isV6 } + addresses.filter(\.isV6))))
         let gateways = [false, true].compactMap { isV6 in gateway(routes, isV6: isV6) }
         for route in gateways { members.append((route.isV6 ? "gateway6" : "gateway4", .string(route.gateway))) }
-        let others = routes.filter { !gateways.contains($0) }
+        // Of a default route of IPv6 with a metric cloud-init 22.4 makes `::/64`, and 26.2 fails as a whole where it writes
+        // for NetworkManager and the NIC has an IPv4 address.
+        let others = routes.filter { !gateways.contains($0) && !($0.isV6 && $0.isDefault && $0.metric != nil) }
         if !others.isEmpty { members.append(("routes", .array(others.map(\.entry)))) }
         var dns: [(key: String, value: JSONText)] = []
         if !nameservers.isEmpty { dns.append(("addresses", .strings(nameservers))) }
@@ -36,7 +39,7 @@ extension GuestNetwork.Interface {
     /// knows them, while cloud-init 22.4 makes `::/64` of a route to `::/0` under NetworkManager and networkd. They
     /// hang on an address of the family, know no metric, and may be set before the link routes.
     private func gateway(_ routes: [GuestNetwork.Route], isV6: Bool) -> GuestNetwork.Route? {
-        guard addresses.contains(where: { $0.contains(":") == isV6 }) else { return nil }
+        guard addresses.contains(where: { $0.isV6 == isV6 }) else { return nil }
         let links = routes.filter { $0.via == nil }.map(\.to)
         return routes.first { route in
             guard route.isDefault, route.isV6 == isV6, route.metric == nil, let via = route.via else { return false }

@@ -11,7 +11,7 @@ extension GuestNetwork {
             // A network has one address; the routes are with a family's first one.
             var told: Set<Bool> = []
             for address in interface.addresses {
-                let isV6 = address.contains(":")
+                let isV6 = address.isV6
                 let own = told.insert(isV6).inserted ? routes.filter { $0.isV6 == isV6 } : []
                 var network = interface.network(address, isV6: isV6, own, id: "network\(networks.count)")
                 if address == interface.addresses.first { network += interface.resolution }
@@ -75,7 +75,6 @@ extension GuestNetwork.Route {
 extension String {
     /// The address and the netmask, written as an address of its family, of a text in CIDR form.
     fileprivate var split: (address: String, mask: String) {
-        let isV6 = contains(":")
         let parts = split(separator: "/", maxSplits: 1)
         let length = (parts.count > 1 ? Int(parts[1]) : nil) ?? (isV6 ? 128 : 32)
         let bits = isV6 ? 16 : 8

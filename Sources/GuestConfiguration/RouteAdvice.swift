@@ -36,9 +36,14 @@ extension GuestNetwork {
     }
 }
 
+extension String {
+    /// Whether it is an address of IPv6.
+    var isV6: Bool { contains(":") }
+}
+
 extension GuestNetwork.Route {
     /// Whether it is of IPv6.
-    var isV6: Bool { to.contains(":") }
+    var isV6: Bool { to.isV6 }
     /// Whether it leads everywhere.
     var isDefault: Bool { to == "0.0.0.0/0" || to == "::/0" }
     /// What the kernel gives to a route without a metric.

@@ -31,12 +31,20 @@ import Testing
         await Node.expectNothingLeft(since: before)
     }
 
-    /// A distribution with real cloud-init: its user-data comes from the ConfigMap in the pod's file.
-    @Test func debianVNF() async throws {
+    /// A distribution with real cloud-init: its user-data comes from the ConfigMap in the pod's file, on either kind of
+    /// seed.
+    @Test(arguments: [("nocloud", "DataSourceNoCloud"), ("configdrive", "DataSourceConfigDrive")])
+    func debianVNF(seed: String, source: String) async throws {
         let before = Node.remains()
-        let pod = "\(Self.root)/examples/debian-vnf/pod.yaml"
+        let text = try File.text("\(Self.root)/examples/debian-vnf/pod.yaml")
+        let labels = try #require(text.firstRange(of: "  labels:\n"))
+        let pod = "\(try Node.directory)/debian-vnf-\(seed).yaml"
+        let annotations = "  annotations: {slipway.dev/cloud-init: \(seed)}\n"
+        try File.replace(pod, with: Array((text[..<labels.lowerBound] + annotations + text[labels.lowerBound...]).utf8))
+        defer { try? File.remove(pod) }
+        // cloud-init's last line on the console names where it has found the seed.
         _ = try slipway(
-            "run", "-f", pod, "--timeout", "600", "--wait-ready", "finished at", milliseconds: 660_000)
+            "run", "-f", pod, "--timeout", "600", "--wait-ready", "Datasource \(source)", milliseconds: 660_000)
         let row = try slipway("ps", "-o", "json")
         let address = row.firstRange(of: "\"ip\" : \"").map { row[$0.upperBound...].prefix { $0 != "\"" } } ?? ""
         let served = try await eventually(within: .seconds(60)) {
