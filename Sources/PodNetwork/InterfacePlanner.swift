@@ -34,7 +34,7 @@ struct InterfacePlanner {
         }
         let binding = try binding(of: link)
         try check(binding, mtu: link.mtu)
-        let usable = InterfacePlan.usable(addresses)
+        let usable = InterfacePlan.usable(addresses, routes)
         var plan = InterfacePlan(
             link: name, linkIndex: link.index, number: 0, binding: binding, settings: settings, network: network,
             mac: mac(of: link, linkMAC, binding), linkMAC: linkMAC, mtu: min(settings.mtu ?? link.mtu, link.mtu),

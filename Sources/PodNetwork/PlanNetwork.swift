@@ -62,10 +62,21 @@ private func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
 extension InterfacePlan {
     /// Addresses that the guest shall have.
-    static func usable(_ addresses: [Address]) -> [Address] {
-        addresses.filter {
+    ///
+    /// A network that a route reaches through a gateway is not on the link, whatever the address' length says: CNI's ptp
+    /// replaces the kernel's route so. A guest with that length would look for its neighbours in vain.
+    ///
+    /// - Parameter routes: those of the same link.
+    static func usable(_ addresses: [Address], _ routes: [Route]) -> [Address] {
+        let beyond = Set(routes.filter { $0.isForGuest && $0.gateway != nil }.map(\.destination.network))
+        return addresses.filter {
             $0.scope != .host && !$0.flags.contains(.duplicate)
                 && !($0.prefix.family == .v6 && $0.prefix.address.isLinkLocal)
+        }.map { address in
+            guard beyond.contains(address.prefix.network) else { return address }
+            var alone = address
+            alone.prefix = .host(address.prefix.address)
+            return alone
         }
     }
 

@@ -74,6 +74,25 @@ import Testing
             ])
     }
 
+    /// As CNI's ptp leaves it: the address has the network's length, and the network is behind the gateway.
+    @Test func networkBehindItsGateway() throws {
+        let plan = try plan(
+            [veth(3, "eth3")], [(3, "10.3.0.5/24"), (3, "fd00:3::5/64")],
+            [
+                Route(destination: prefix("10.3.0.0/24"), gateway: address("10.3.0.1"), linkIndex: 3),
+                Route(destination: prefix("10.3.0.1/32"), linkIndex: 3, scope: .link),
+                Route(destination: prefix("fd00:3::/64"), gateway: address("fd00:3::1"), linkIndex: 3, metric: 1024),
+                Route(destination: prefix("fd00:3::1/128"), linkIndex: 3, metric: 1024),
+            ])
+        #expect(plan.interfaces.first?.addresses == [try prefix("10.3.0.5/32"), try prefix("fd00:3::5/128")])
+        #expect(
+            plan.interfaces.first?.routes == [
+                RoutePlan(try prefix("10.3.0.1/32")), RoutePlan(try prefix("fd00:3::1/128")),
+                RoutePlan(try prefix("10.3.0.0/24"), via: try address("10.3.0.1"), onLink: true),
+                RoutePlan(try prefix("fd00:3::/64"), via: try address("fd00:3::1"), onLink: true),
+            ])
+    }
+
     @Test func gatewayOutsideTheNetwork() throws {
         let plan = try plan(
             [veth(3, "eth0")], [(3, "10.1.1.5/24")],

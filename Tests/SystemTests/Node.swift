@@ -13,8 +13,12 @@ enum Node {
         let description = "SLIPWAY_NODE is not set: these tests need the node that Tests/node/test.sh starts"
     }
 
+    /// Another node than `make test`'s, for what runs inside of `$other.withValue`.
+    @TaskLocal static var other: String?
+
     static var directory: String {
         get throws {
+            if let other { return other }
             guard let path = getenv("SLIPWAY_NODE") else { throw Missing() }
             return String(cString: path)
         }
@@ -27,14 +31,19 @@ enum Node {
         try await CRIClient.connected(to: socket) { try await body($0) }
     }
 
+    /// The directory of the node's scripts.
+    static let scripts = #filePath.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" } + "/node"
+
     /// Runs a verb of the node's script.
     @discardableResult
-    static func script(_ words: String...) throws -> String {
-        let path = #filePath.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" } + "/node/node.sh"
-        var spawn = Spawn("/usr/bin/bash", [path, words.first ?? "", try directory] + words.dropFirst())
-        spawn.environment = ["PATH", "SLIPWAY_BIN"].compactMap { (name: String) -> String? in
-            getenv(name).map { "\(name)=\(String(cString: $0))" }
-        }
+    static func script(_ words: String..., environment: [String] = []) throws -> String {
+        let arguments = [words.first ?? "", try directory] + words.dropFirst()
+        var spawn = Spawn("/usr/bin/bash", ["\(scripts)/node.sh"] + arguments)
+        spawn.environment =
+            environment
+            + ["PATH", "SLIPWAY_BIN"].compactMap { (name: String) -> String? in
+                getenv(name).map { "\(name)=\(String(cString: $0))" }
+            }
         let (status, output) = try spawn.run(milliseconds: 60_000)
         #expect(status == .exited(0), "node.sh \(words): \(output)")
         return output

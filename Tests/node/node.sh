@@ -13,8 +13,12 @@
 #   SLIPWAY_BIN        directory that holds containerd-shim-slipway-v2; put first in containerd's PATH
 #   SLIPWAY_CONFIG     configuration file for the slipway handlers (runtime option ConfigPath); default: none
 #   NODE_NETWORKS      networks that each pod is attached to: eth0, eth1, … (default 1)
+#   NODE_CNI           directory with more networks, *.conflist, that follow in the order of their names. In them @NAME@ is
+#                      the prefix of the node's links, @DIR@ the node's directory, and @V4.3@ and @V6.3@ begin the subnets
+#                      10.a.b.0/24 and fd51:c:d::/64 of the number 3; 0 to 7 are the node's
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
 cni_plugins=/usr/lib/cni
 fail() { echo "node.sh: $*" >&2; exit 1; }
 usage() { sed -n '2,7s/^# //p' "$0" >&2; exit 2; }
@@ -102,9 +106,9 @@ stream_server_address = "127.0.0.1"
 stream_server_port = "0"
 
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "$cni_plugins"
+bin_dir = "$dir/cni/bin"
 conf_dir = "$dir/cni/net.d"
-max_conf_num = $networks
+max_conf_num = $(find "$dir/cni/net.d" -name '*.conflist' | wc -l)
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "runc"
@@ -136,8 +140,16 @@ EOF
 
 # shellcheck disable=SC2154 # the variables are node.env's
 write_networks() {
-    local i prefix
-    mkdir -p "$dir/cni/net.d"
+    local i prefix file words=(-e "s,@NAME@,$name,g" -e "s,@DIR@,$dir,g")
+    mkdir -p "$dir/cni/net.d" "$dir/cni/bin"
+    ln -sf "$cni_plugins"/* "$here"/cni/* "$dir/cni/bin/"
+    for ((i = 0; i < 8; i++)); do
+        words+=(-e "s,@V4.$i@,10.$(((subnet + i) >> 8)).$(((subnet + i) & 255)),g"
+            -e "s,@V6.$i@,$(printf 'fd51:%x:%x' "$tag" "$i"),g")
+    done
+    [ -z "${NODE_CNI:-}" ] || for file in "$NODE_CNI"/*.conflist; do
+        sed "${words[@]}" "$file" >"$dir/cni/net.d/2-$(basename "$file")"
+    done
     for ((i = 0; i < networks; i++)); do
         prefix=$((subnet + i))
         cat >"$dir/cni/net.d/1$i-$name$i.conflist" <<EOF
@@ -210,8 +222,8 @@ up() {
         } >"$dir/node.env"
     fi
     settings
-    write_config
     write_networks
+    write_config
     start_containerd
 }
 
@@ -276,10 +288,11 @@ down() {
     # Deepest first; a lazy unmount would hide what still uses it.
     awk -v dir="$dir/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
         while read -r i; do umount "$(printf %b "$i")"; done
-    for ((i = 0; i < networks; i++)); do
-        ip link delete "$name$i" 2>/dev/null || true
-        rm -f "/var/lib/cni/results/$name$i-"*
+    # A pair of veths goes with either end.
+    for i in $(ip -o link show | awk -v name="$name" '{ sub(/[:@].*/, "", $2); if (index($2, name) == 1) print $2 }'); do
+        ip link delete "$i" 2>/dev/null || true
     done
+    rm -f "/var/lib/cni/results/$name"*
     rm -rf --one-file-system "$dir"
 }
 
