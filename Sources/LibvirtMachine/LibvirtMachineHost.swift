@@ -155,6 +155,7 @@ public actor LibvirtMachineHost: MachineHost {
                 annotations: spec.annotations ?? [:], namespace: namespace, environment: spec.process?.env ?? [],
                 resolvConf: resolvConf, identity: annotations.podUID ?? record.id)
             networkRequest.kept = nicNumbers
+            NodeNetworkFiles().complete(&networkRequest, sandbox: record.id, log: log)
             let network = try MachineNetwork(
                 networkRequest, hostName: annotations.podName ?? request.id, directory: directory, log: log)
             nicNumbers = network.numbers

@@ -120,12 +120,14 @@ extension NetworkFollower {
             announce(network.plan.interfaces)
             report()
             while true {
-                var entries = [follower.monitor.descriptor, follower.departure, follower.stop].map {
-                    pollfd(fd: $0.raw, events: Int16(POLLIN), revents: 0)
-                }
+                let descriptors = [
+                    follower.monitor.descriptor, follower.departure, follower.stop, follower.machine.process.pidfd,
+                ]
+                var entries = descriptors.map { pollfd(fd: $0.raw, events: Int16(POLLIN), revents: 0) }
                 let timeout = due.map { max(0, min($0 - Clock.milliseconds, 60_000)) } ?? -1
-                guard poll(&entries, 3, Int32(timeout)) >= 0 || errno == EINTR else { return }
-                if entries[2].revents != 0 { return }
+                guard poll(&entries, nfds_t(entries.count), Int32(timeout)) >= 0 || errno == EINTR else { return }
+                // Asked to end, or nobody is there any more to follow for.
+                if entries[2].revents != 0 || entries[3].revents != 0 { return }
                 if entries[1].revents != 0 { noteDepartures() }
                 if entries[0].revents != 0, (try? follower.monitor.drain()) ?? true {
                     lastChange = Clock.milliseconds
@@ -344,21 +346,24 @@ extension NetworkFollower {
         /// Writes down what there is, for `slipway net`.
         private mutating func report() {
             let machine = follower.machine.planned
-            var nics: [NetworkReport.NIC] = network.plan.interfaces.map { nic in
-                let failure = failures[nic.link]
-                let state: NetworkReport.State =
-                    leaving[nic.number] != nil
-                    ? .unplugging
-                    : failure != nil ? .failed : absent[nic.number] == nil && nic.hasCarrier ? .up : .down
-                return NetworkReport.NIC(
-                    nic, state: state, reason: failure?.reason, pciAddress: machine.nic(nic.number)?.pciAddress,
+            var nics = network.plan.interfaces.map { nic in
+                let state: InterfaceReport.State =
+                    if leaving[nic.number] != nil {
+                        .unplugging
+                    } else if let failure = failures[nic.link] {
+                        .failed(reason: failure.reason)
+                    } else {
+                        absent[nic.number] == nil && nic.hasCarrier ? .up : .down
+                    }
+                return InterfaceReport(
+                    nic, state: state, guestAddress: machine.nic(nic.number)?.pciAddress,
                     guestName: guestNames[nic.number])
             }
             for (link, failure) in failures.sorted(by: { $0.key < $1.key })
             where !nics.contains(where: { $0.link == link }) {
-                nics.append(NetworkReport.NIC(refused: link, failure.reason))
+                nics.append(InterfaceReport(link: link, state: .failed(reason: failure.reason)))
             }
-            let report = NetworkReport(nics: nics)
+            let report = NetworkReport(interfaces: nics)
             guard report != reported else { return }
             reported = report
             do { try report.write(to: follower.directory.network) } catch {

@@ -120,7 +120,8 @@ struct NetAttachCommand: AsyncParsableCommand {
                 "\(interface): the guest cannot have it: \(reason)\nIt stays attached until slipway net detach \(pod) "
                     + interface)
         }
-        Output.line("\(interface): NIC \(nic.number) of the guest, \(nic.mac)")
+        let number = nic.number.map { " \($0)" } ?? ""
+        Output.line("\(interface): NIC\(number) of the guest" + (nic.mac.map { ", \($0)" } ?? ""))
     }
 
     /// The name that was asked for, or the first free one.

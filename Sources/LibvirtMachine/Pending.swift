@@ -1,5 +1,0 @@
-import PodNetwork
-
-extension NetworkRefusal {
-    var link: String? { nil }
-}
