@@ -29,7 +29,7 @@ extension LibvirtMachine {
     func unplug(_ number: Int) throws -> Bool {
         guard let nic = planned.nic(number) else { return false }
         do {
-            _ = try domain.detach(alias: nic.alias, milliseconds: 0)
+            try domain.detach(alias: nic.alias)
             return true
         } catch {
             if error.isNoDevice { return false }
