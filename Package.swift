@@ -68,6 +68,7 @@ let package = Package(
         module("HostTopology", ["LinuxSystem"]),
         module("HostMemory", ["CNuma", "HostTopology", "LinuxSystem"]),
         module("StateDirectory", ["HostTopology", "LinuxSystem"]),
+        module("HostFunction", ["LinuxSystem", "Netlink"]),
         module("InterruptAffinity", ["HostTopology", "LinuxSystem", "StateDirectory"]),
         module("ContainerIO", ["LinuxSystem"]),
         module("CNI", ["LinuxSystem"]),
@@ -82,12 +83,13 @@ let package = Package(
         // Level 4: what lives
         module("Sandbox", ["Cgroup", "ContainerIO", "LinuxSystem", "OCIRuntimeSpec"]),
         module(
-            "SandboxRemains", ["CNI", "Cgroup", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory"]),
+            "SandboxRemains",
+            ["CNI", "Cgroup", "HostFunction", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory"]),
         module(
             "LibvirtMachine",
             [
                 "Accelerator", "CNI", "Cgroup", "Configuration", "ContainerIO", "DiskImage", "DomainXML",
-                "GuestConfiguration",
+                "GuestConfiguration", "HostFunction",
                 "HostTopology", "InterruptAffinity", "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink",
                 "OCIRuntimeSpec", "PodNetwork", "Sandbox",
                 "StateDirectory",
@@ -167,6 +169,7 @@ let package = Package(
                 "TestSupport", protobuf,
             ], exclude: ["Golden"]),
         tests("Netlink", ["CLinux"]),
+        tests("HostFunction", ["Netlink", "TestSupport"]),
         tests("PodNetwork", ["CLinux", "Netlink", "TestSupport"]),
         tests(
             "LibvirtMachine",

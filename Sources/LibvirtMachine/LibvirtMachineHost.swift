@@ -121,7 +121,15 @@ public actor LibvirtMachineHost: MachineHost {
         let machineAnnotations = try MachineAnnotations(spec.annotations ?? [:]) { [configuration] name in
             configuration.allows(annotation: name, in: namespace)
         }
-        let volumes = try Volumes(spec)
+        var networkRequest = try NetworkRequest(
+            annotations: spec.annotations ?? [:], namespace: namespace, environment: spec.process?.env ?? [],
+            identity: annotations.podUID ?? record.id)
+        NodeNetworkFiles().complete(&networkRequest, sandbox: record.id, log: log)
+        let volumes = try Volumes(spec, sockets: networkRequest.sockets)
+        networkRequest.resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
+        networkRequest.grantedPaths = Set(
+            (spec.linux?.devices ?? []).map(\.path) + volumes.socketDirectories)
+        networkRequest.kept = nicNumbers
         let accelerator = try AcceleratorChoice.decide(
             configuration.accelerator, root: root, emulator: Self.emulator)
         timeline.stamp("accelerator")
@@ -148,17 +156,14 @@ public actor LibvirtMachineHost: MachineHost {
             let image = try BootMedium(tree, annotations: machineAnnotations)
             timeline.stamp("image")
 
-            let resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
             // Before the namespace is read, so that nothing is missed.
             let monitor = try NetworkMonitor.ofPod()
-            var networkRequest = try NetworkRequest(
-                annotations: spec.annotations ?? [:], namespace: namespace, environment: spec.process?.env ?? [],
-                resolvConf: resolvConf, identity: annotations.podUID ?? record.id)
-            networkRequest.kept = nicNumbers
-            NodeNetworkFiles().complete(&networkRequest, sandbox: record.id, log: log)
             let network = try MachineNetwork(
-                networkRequest, hostName: annotations.podName ?? request.id, directory: directory, log: log)
+                networkRequest, namespace: record.networkNamespace, hostName: annotations.podName ?? request.id,
+                directory: directory, log: log)
+            undo.add { try? network.remove() }
             nicNumbers = network.numbers
+            try network.takeFunctions()
             timeline.stamp("network planned")
 
             let podCgroup = try containerCgroup(spec).parent
@@ -186,7 +191,6 @@ public actor LibvirtMachineHost: MachineHost {
             traces.cgroup = cgroup
             if plan.placement.locked.value { try Privileges().check(plan, cgroup: cgroup) }
             undo.add { try? NetworkBinding().unbindAll() }
-            undo.add { try? network.remove() }
             try network.apply(plan)
             traces.network = network
             timeline.stamp("network applied")

@@ -1,4 +1,5 @@
 import GuestConfiguration
+import HostFunction
 import LinuxSystem
 import MachinePlanning
 import Netlink
@@ -19,6 +20,10 @@ final class MachineNetwork: Sendable {
 
     private let state: Mutex<State>
     private let service: AddressService
+    /// Where functions that were taken from their drivers are recorded.
+    private let functions: String
+    /// The pod's namespace by its file; nil where it has none.
+    private let namespace: String?
     private let hostName: String
     private let log: @Sendable (String) -> Void
 
@@ -27,8 +32,11 @@ final class MachineNetwork: Sendable {
     /// - Parameter hostName: what the guest is called by DHCP.
     /// - Throws: `SystemError`, `NetworkRefusal`.
     init(
-        _ request: NetworkRequest, hostName: String, directory: StateDirectory, log: @escaping @Sendable (String) -> Void
+        _ request: NetworkRequest, namespace: String?, hostName: String, directory: StateDirectory,
+        log: @escaping @Sendable (String) -> Void
     ) throws {
+        functions = directory.functions
+        self.namespace = namespace
         let plan = try NetworkPlan(reading: RTNetlink(), request: request)
         let numbers = Dictionary(plan.interfaces.map { ($0.link, $0.number) }, uniquingKeysWith: { first, _ in first })
         state = Mutex(State(plan: plan, numbers: request.kept.merging(numbers) { _, new in new }))
@@ -46,6 +54,25 @@ final class MachineNetwork: Sendable {
     /// The links as the planner takes them.
     var links: [RequestedLink] { plan.interfaces.map { RequestedLink($0) } }
 
+    /// Takes the functions that the guest shall drive from their drivers, which has to be before the machine is planned.
+    /// After an error ``remove()`` gives them back.
+    func takeFunctions() throws {
+        for interface in plan.interfaces { try takeFunction(of: interface) }
+    }
+
+    private func takeFunction(of interface: InterfacePlan) throws {
+        guard case .hostDevice(let address) = interface.binding else { return }
+        let function = try HostFunction(
+            address, link: interface.linkIndex > 0 ? interface.link : nil, namespace: namespace)
+        guard !function.isFree else { return }
+        do {
+            try VirtualFunction(address)?.set(mac: interface.mac, isTrusted: interface.settings.isTrusted)
+        } catch {
+            log("NIC \(interface.link): its address cannot be set at the physical function: \(error)")
+        }
+        try function.take(recordingIn: functions)
+    }
+
     /// Joins every NIC, and starts to answer guests that ask for their addresses. After an error ``remove()`` undoes what
     /// was done.
     func apply(_ machine: MachinePlan) throws {
@@ -55,6 +82,7 @@ final class MachineNetwork: Sendable {
 
     /// Joins a NIC that the guest gets to its link.
     func join(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
+        try takeFunction(of: interface)
         let queues = machine.nic(interface.number)?.queues.value ?? 1
         let link = try NetworkBinding().bind(interface, owner: machine.user, multiQueue: queues > 1)
         state.withLock { state in
@@ -72,6 +100,9 @@ final class MachineNetwork: Sendable {
             state.plan.apply(.unplug(interface))
         }
         try NetworkBinding().unbind(tap: interface.tap)
+        if case .hostDevice(let address) = interface.binding {
+            try HostFunction.giveBack(address, recordedIn: functions)
+        }
     }
 
     /// Joins a NIC that the guest keeps to what its link has become.
@@ -118,6 +149,7 @@ final class MachineNetwork: Sendable {
         }
         server?.end()
         try NetworkBinding().unbindAll()
+        for problem in HostFunction.giveBackAll(in: functions) { log("cannot \(problem)") }
         try File.removeTree(service.directory)
     }
 

@@ -59,3 +59,12 @@ extension AttachmentResult {
             pciAddress: interface?.pciID)
     }
 }
+
+extension NetworkRequest {
+    /// Sockets of switches that the node's files, or the pod's annotation, name.
+    var sockets: [String] {
+        (Array(devices.values) + status.elements.compactMap(\.device)).compactMap { device in
+            if case .vhostUser(let path, _) = device { path } else { nil }
+        }
+    }
+}

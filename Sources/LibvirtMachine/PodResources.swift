@@ -57,7 +57,7 @@ struct PodResources {
     private static func functions(_ spec: Spec, sysfs: String) throws -> [String] {
         let prefix = "/dev/vfio/"
         var groups: [[String]] = []
-        for device in spec.linux?.devices ?? [] {
+        for device in spec.linux?.devices ?? [] where !isOfNetworks(device.path) {
             guard device.path.hasPrefix(prefix) else {
                 throw SandboxError(
                     .invalidArgument,
@@ -82,6 +82,11 @@ struct PodResources {
         let granted = groups.flatMap { $0 }
         var seen: Set<String> = []
         return (named.filter(granted.contains) + silent).filter { seen.insert($0).inserted }
+    }
+
+    /// What device plugins give beside a network's function; the machine's NICs have their own ways to them.
+    private static func isOfNetworks(_ path: String) -> Bool {
+        ["/dev/vhost-net", "/dev/net/tun"].contains(path) || path.hasPrefix("/dev/vhost-vdpa-")
     }
 
     /// Bridges share the groups of what is behind them, and stay the host's.

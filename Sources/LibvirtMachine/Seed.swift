@@ -4,6 +4,7 @@ import HostTopology
 import LinuxSystem
 import MachinePlanning
 import OCIRuntimeSpec
+import PodNetwork
 
 /// The machine's cloud-init seed.
 enum Seed {
@@ -21,7 +22,7 @@ enum Seed {
             name: plan.identity.podName)
         let seed = try CloudInitSeed(
             kind, identity: identity, network: network.guestNetwork(plan.nics), machine: plan.guestMachine,
-            environment: spec.process?.env ?? [],
+            environment: DeviceEnvironment.rewriting(spec.process?.env ?? [], plan.guestAddresses),
             command: spec.process?.args ?? [], overrides: files ?? [:])
         try seed.writeImage(to: path)
     }
@@ -39,6 +40,16 @@ extension MachineAnnotations.CloudInit {
 }
 
 extension MachinePlan {
+    /// Where the guest finds the host's PCI functions, by their addresses on the host.
+    var guestAddresses: [String: String] {
+        var addresses: [String: String] = [:]
+        for nic in nics {
+            if case .hostDevice(let address, _) = nic.backend { addresses[address] = nic.pciAddress }
+        }
+        for device in devices { addresses[device.address] = NIC.pciAddress(bus: device.bus) }
+        return addresses
+    }
+
     /// What the guest is told of its placement.
     var guestMachine: GuestMachine {
         let isPinned = if case .pinned = placement.processors.value { true } else { false }

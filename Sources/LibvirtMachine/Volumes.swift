@@ -23,17 +23,25 @@ struct Volumes {
     let resolvConf: String?
     /// Page sizes of HugePages volumes. The guest's RAM takes the pages; the volume itself has nothing to show to it.
     let hugePages: [UInt64]
+    /// The host's directories of volumes that hold sockets of switches: QEMU uses them, the guest has nothing to see.
+    let socketDirectories: [String]
 
+    /// - Parameter sockets: paths of the host's.
     /// - Throws: ``SandboxError`` for anything that the guest would not get.
-    init(_ spec: Spec) throws {
+    init(_ spec: Spec, sockets: [String] = []) throws {
         let mounts = spec.mounts ?? []
         var seed: String?
         var hugePages: [UInt64] = []
+        var socketDirectories: [String] = []
         for mount in mounts {
             let isBind = mount.type == "bind" || (mount.options ?? []).contains { $0 == "bind" || $0 == "rbind" }
             guard isBind, !Self.everyContainers.contains(mount.destination) else { continue }
             if let source = mount.source, let found = try? File.fileSystem(source), found.type == Self.hugetlbfs {
                 hugePages.append(found.blockSize)
+                continue
+            }
+            if let source = mount.source, sockets.contains(where: { $0.hasPrefix("\(source)/") }) {
+                socketDirectories.append(source)
                 continue
             }
             guard mount.destination == Self.seedDestination else {
@@ -46,6 +54,7 @@ struct Volumes {
         }
         self.seed = seed
         self.hugePages = hugePages
+        self.socketDirectories = socketDirectories
         resolvConf = mounts.first { $0.destination == "/etc/resolv.conf" }?.source
     }
 }

@@ -48,6 +48,14 @@ public enum File {
         return lstat(path, &information) == 0
     }
 
+    /// What a symbolic link says; nil where there is none.
+    public static func target(of path: String) -> String? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, count in
+            count = buffer.baseAddress.map { max(readlink(path, $0, buffer.count), 0) } ?? 0
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+
     /// Creates a directory and its missing parents. An existing directory is left as it is.
     public static func makeDirectory(_ path: String, mode: UInt32 = 0o700) throws(SystemError) {
         if mkdir(path, mode) == 0 || errno == EEXIST { return }

@@ -79,7 +79,10 @@ extension MachinePlan {
         }
 
         /// Where the guest finds it: behind its root port, as the firmware numbers buses in the ports' order.
-        public var pciAddress: String {
+        public var pciAddress: String { Self.pciAddress(bus: bus) }
+
+        /// Where the guest finds what is alone behind the root port of a bus.
+        public static func pciAddress(bus: UInt8) -> String {
             "0000:" + (bus < 16 ? "0" : "") + String(bus, radix: 16) + ":00.0"
         }
 

@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 public import LinuxSystem
 
 /// What to change on a link; nil leaves a property as it is.
@@ -120,5 +121,49 @@ extension RTNetlink {
         request.append(ifinfomsg())
         request.attribute(Int(IFLA_IFNAME), string: name)
         _ = try perform(request, "delete link", name)
+    }
+
+    /// Moves a link into another network namespace, under another name. Its addresses and routes do not go with it.
+    ///
+    /// - Throws: `SystemError` with EEXIST when the name is taken there.
+    public func moveLink(_ name: String, to namespace: FileDescriptor, as newName: String) throws(SystemError) {
+        try checkName(newName, "move link")
+        let index = if_nametoindex(name)
+        guard index > 0 else { throw .last("find link", name) }
+        // The kernel renames no link that is switched on.
+        try changeLink(name, LinkChange(up: false))
+        var header = ifinfomsg()
+        header.ifi_index = Int32(index)
+        var request = MessageBuilder(type: Int(RTM_NEWLINK), flags: Self.acknowledged)
+        request.append(header)
+        request.attribute(Int(IFLA_IFNAME), string: newName)
+        request.attribute(Int(IFLA_NET_NS_FD), value: namespace.raw)
+        _ = try perform(request, "move link", name)
+        withExtendedLifetime(namespace) {}
+    }
+
+    /// Sets what a physical function allows one of its virtual functions (ip link set dev NAME vf NUMBER).
+    ///
+    /// - Parameter isTrusted: nil leaves it as it is.
+    /// - Throws: `SystemError` with EOPNOTSUPP where the driver cannot.
+    public func setVirtualFunction(
+        _ number: UInt32, of name: String, mac: MACAddress, isTrusted: Bool? = nil
+    ) throws(SystemError) {
+        try checkName(name, "set virtual function")
+        var request = MessageBuilder(type: Int(RTM_NEWLINK), flags: Self.acknowledged)
+        request.append(ifinfomsg())
+        request.attribute(Int(IFLA_IFNAME), string: name)
+        request.nested(Int(IFLA_VFINFO_LIST)) { list in
+            list.nested(Int(IFLA_VF_INFO)) { function in
+                var address = ifla_vf_mac()
+                address.vf = number
+                withUnsafeMutableBytes(of: &address.mac) { $0.copyBytes(from: mac.bytes) }
+                function.attribute(Int(IFLA_VF_MAC), value: address)
+                if let isTrusted {
+                    function.attribute(Int(IFLA_VF_TRUST), value: ifla_vf_trust(vf: number, setting: isTrusted ? 1 : 0))
+                }
+            }
+        }
+        _ = try perform(request, "set virtual function \(number) of", name)
     }
 }

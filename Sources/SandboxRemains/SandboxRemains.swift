@@ -1,6 +1,7 @@
 import CNI
 import Cgroup
 import Glibc
+import HostFunction
 import InterruptAffinity
 import LinuxSystem
 import PodNetwork
@@ -64,6 +65,7 @@ public struct SandboxRemains: Sendable {
         problems += Attachments(directory: directory.attachments).detachAll(
             namespace: record.networkNamespace.flatMap { NetworkNamespace.isThere($0) ? $0 : nil },
             milliseconds: min(3_000, max(500, end - Clock.milliseconds)))
+        problems += HostFunction.giveBackAll(in: directory.functions)
         // What is left needs its record: the next `delete`, or `slipway net detach`, tries again.
         guard problems.isEmpty else { return problems }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }
