@@ -42,10 +42,12 @@ public struct NetworkAssessment: Equatable, Sendable {
                 plan.interfaces.append(interface)
             } catch {
                 refusals.append(error)
-                if let kept = guest[name], let link = chosen[name], kept.linkIndex == link.index {
-                    plan.interfaces.append(kept)
-                    if let device = kept.binding.device { owners[device] = name }
+                guard let kept = guest[name], let link = chosen[name], kept.linkIndex == link.index else { continue }
+                if let device = kept.binding.device {
+                    if owners[device] != nil { continue }
+                    owners[device] = name
                 }
+                plan.interfaces.append(kept)
             }
         }
         if request.kept.isEmpty && request.guest.isEmpty {

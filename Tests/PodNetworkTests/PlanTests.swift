@@ -16,7 +16,7 @@ import Testing
         try NetworkPlan(
             links: links,
             addresses: addresses.map { Address(linkIndex: $0.0, prefix: try prefix($0.1)) },
-            routes: routes, resolvConf: resolvConf)
+            routes: routes, request: NetworkRequest(resolvConf: resolvConf))
     }
 
     func veth(_ index: Int32, _ name: String, mtu: UInt32 = 1500) -> Link {
@@ -43,7 +43,7 @@ import Testing
         #expect(
             plan.interfaces == [
                 InterfacePlan(
-                    link: "eth0", number: 0, mac: mac, mtu: 1500,
+                    link: "eth0", linkIndex: 2, number: 0, mac: mac, mtu: 1500,
                     addresses: [try prefix("10.88.0.5/16"), try prefix("fd00:88::5/64")],
                     routes: [
                         RoutePlan(.everything(.v4), via: try address("10.88.0.1")),
@@ -111,7 +111,7 @@ import Testing
             routes: [
                 Route(destination: prefix("10.1.0.1/32"), linkIndex: 2, scope: .link, origin: 2),
                 Route(destination: .everything(.v4), gateway: address("10.1.0.1"), linkIndex: 2),
-            ], resolvConf: "")
+            ], request: NetworkRequest())
         #expect(
             plan.interfaces.first?.routes == [
                 RoutePlan(try prefix("10.1.0.1/32")),
