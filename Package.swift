@@ -195,8 +195,9 @@ let package = Package(
         tests(
             "SlipwayCommand",
             [
-                "CRIProtocol", "HostFixtures", "HostTopology", "MachinePlanning", "MachineVerification", "PodManifest",
-                "StateDirectory", "TestSupport", protobuf, "slipway",
+                "CNI", "CRIProtocol", "HostFixtures", "HostTopology", "MachinePlanning", "MachineVerification",
+                "Netlink",
+                "PodManifest", "PodNetwork", "StateDirectory", "TestSupport", protobuf, "slipway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         tests("MachinePlanning", ["HostFixtures", "HostTopology", "TestSupport"]),

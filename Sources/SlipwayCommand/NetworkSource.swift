@@ -58,11 +58,14 @@ enum NetworkSource {
         }
         let documents: [Node]
         do {
-            documents = Array(try Yams.compose_all(yaml: String(decoding: bytes, as: UTF8.self)))
+            let stream = try Yams.compose_all(yaml: String(decoding: bytes, as: UTF8.self))
+            documents = Array(stream)
+            // A sequence cannot throw: where the text breaks off it ends.
+            if let error = stream.error { throw error }
         } catch {
             throw refuse("", "is neither JSON nor YAML: \(error)")
         }
-        return try documents.compactMap { node in
+        let definitions: [Definition] = try documents.compactMap { node in
             if node.null != nil || node == Node("") { return nil }
             guard let kind = node.mapping?["kind"]?.string, kind == "NetworkAttachmentDefinition" else {
                 let found = node.mapping?["kind"]?.string.map { "\"\($0)\" was found" } ?? "is missing"
@@ -76,5 +79,7 @@ enum NetworkSource {
             return Definition(
                 name: name, namespace: metadata?["namespace"]?.string, config: config.flatMap { $0.isEmpty ? nil : $0 })
         }
+        guard !definitions.isEmpty else { throw refuse("", "holds no NetworkAttachmentDefinition") }
+        return definitions
     }
 }

@@ -17,11 +17,9 @@ final class FakePlugins: Sendable {
             name,
             """
             #!/bin/sh
-            {
-                for v in COMMAND CONTAINERID NETNS IFNAME ARGS PATH; do eval "echo CNI_$v=\\$CNI_$v"; done
-                cat
-                echo
-            } >>\(directory.path)/calls
+            # Written at once: several may run at the same time.
+            call=$(for v in COMMAND CONTAINERID NETNS IFNAME ARGS PATH; do eval "echo CNI_$v=\\$CNI_$v"; done; cat)
+            printf '%s\\n' "$call" >>\(directory.path)/calls
             \(body)
             """, mode: 0o755)
     }

@@ -31,7 +31,9 @@ import Testing
         let (failure, left) = try add(
             #"""
             echo >&2 "time=1 level=error"; printf '\033[31m\202\n' >&2
-            echo '{"cniVersion": "1.0.0", "code": 11, "msg": "no address\u001b[2J is free", "details": "all\nof 10"}'
+            cat <<'END'
+            {"cniVersion": "1.0.0", "code": 11, "msg": "no address\u001b[2J is free", "details": "all\nof 10"}
+            END
             exit 3
             """#)
         #expect(left == [])

@@ -51,7 +51,7 @@ import Testing
         let network = try NetworkConfiguration(
             parsing: Array(
                 """
-                {"cniVersion": "1.0.0", "name": "lan", "type": "ptp", "ipam": {
+                {"cniVersion": "1.0.0", "name": "lan", "type": "bridge", "bridge": "br0", "ipam": {
                     "type": "host-local", "dataDir": "\(leases)", "subnet": "10.1.0.0/16"}}
                 """.utf8), source: "lan.conf")
         for interface in ["net1", "net2"] {

@@ -33,12 +33,14 @@ let package = Package(
         module("ContainerIO", ["LinuxSystem"]),
         module("OCIRuntimeSpec"),
         module("DiskImage", ["LinuxSystem"]),
+        module("CNI", ["LinuxSystem"]),
         module("Netlink", ["CLinux", "LinuxSystem"]),
         fuzz("Frame", ["TTRPC"]),
         fuzz("Request", ["ContainerIO", "ContainerdAPI", protobuf]),
         fuzz("Spec", ["OCIRuntimeSpec"]),
         fuzz("Disk", ["DiskImage"]),
         fuzz("Netlink", ["LinuxSystem", "Netlink"]),
+        fuzz("CNI", ["CNI"]),
     ],
     swiftLanguageModes: [.v6]
 )

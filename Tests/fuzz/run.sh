@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh SECONDS [TARGET…]
 #
-# Builds the fuzz targets (Frame Request Spec Disk Netlink) with libFuzzer and runs each for SECONDS, beginning with the
+# Builds the fuzz targets (Frame Request Spec Disk Netlink CNI) with libFuzzer and runs each for SECONDS, beginning with the
 # inputs in corpus/TARGET. Fails when one crashes, takes 10 s for an input or 2 GB of memory; the input is then in
 # ${SLIPWAY_FUZZ:-/var/cache/slipway-build/fuzz}/TARGET-*, beside what was found to reach new code, which the next run
 # begins with too. Prints a line a target: executions, edges reached, features, inputs kept.
@@ -9,7 +9,7 @@ set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2s/^# //p' "$0" >&2; exit 2; }
 seconds=$1
 shift
-[ $# -gt 0 ] || set -- Frame Request Spec Disk Netlink
+[ $# -gt 0 ] || set -- Frame Request Spec Disk Netlink CNI
 here=$(cd "$(dirname "$0")" && pwd)
 found=${SLIPWAY_FUZZ:-/var/cache/slipway-build/fuzz}
 mkdir -p "$found"
