@@ -56,11 +56,11 @@ enum NetworkSource {
         func refuse(_ field: String, _ problem: String) -> CNIError {
             .configuration(source: source, field: field, problem: problem)
         }
-        let documents: [Node]
+        var documents: [Node] = []
         do {
-            let stream = try Yams.compose_all(yaml: String(decoding: bytes, as: UTF8.self))
-            documents = Array(stream)
-            // A sequence cannot throw: where the text breaks off it ends.
+            var stream = try Yams.compose_all(yaml: String(decoding: bytes, as: UTF8.self))
+            while let document = stream.next() { documents.append(document) }
+            // The stream ends at an error and keeps it.
             if let error = stream.error { throw error }
         } catch {
             throw refuse("", "is neither JSON nor YAML: \(error)")
