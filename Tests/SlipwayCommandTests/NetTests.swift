@@ -51,8 +51,8 @@ import Testing
             try root.write("net.d/lan.conf", #"{"cniVersion": "1.0.0", "name": "lan", "type": "fake"}"#)
         }
 
-        func status(_ nics: [InterfaceStatus]) throws {
-            try NetworkStatus(interfaces: nics).write(to: directory.network)
+        func status(_ nics: [InterfaceReport]) throws {
+            try NetworkReport(interfaces: nics).write(to: directory.network)
         }
 
         func run(_ words: String...) async throws { try await run(words) }
@@ -79,11 +79,11 @@ import Testing
     }
 
     private func nic(
-        _ link: String, _ state: InterfaceStatus.State, number: Int = 1
-    ) throws -> InterfaceStatus {
+        _ link: String, _ state: InterfaceReport.State, number: Int = 1
+    ) throws -> InterfaceReport {
         let mac = try #require(MACAddress("0a:58:0a:05:00:09"))
-        return InterfaceStatus(
-            link: link, number: number, binding: .tap, mac: mac, mtu: 1500,
+        return InterfaceReport(
+            link: link, number: number, binding: "tap", mac: mac, mtu: 1500,
             addresses: IPPrefix("10.5.0.9/24").map { [$0] } ?? [], state: state, guestAddress: "0000:05:00.0")
     }
 
