@@ -7,7 +7,7 @@ import Testing
 
 /// What Linux in a guest across both nodes finds in its own files, beside what the lab's files say of the CPUs below:
 /// 1 is on node 0, 2 and 3 are on node 1.
-@Suite(.serialized, .timeLimit(.minutes(20))) struct GuestTests {
+@Suite(.serialized, .timeLimit(.minutes(25))) struct GuestTests {
     private static let pins = [1, 2, 3]
     private static let pages = [48, 96]
     private static let pageSize = 2 << 20
@@ -86,10 +86,10 @@ import Testing
         let done = "F init: done"
         let console = try Lab.run(
             """
-            timeout 600 sh -c 'until grep -q "\(done)" \(pod.console); do sleep 2; done'
+            timeout 900 sh -c 'until grep -q "\(done)" \(pod.console); do sleep 2; done'
             cut -d' ' -f4- \(pod.console)
             grep -q "\(done)" \(pod.console)
-            """, seconds: 700)
+            """, seconds: 1000)
         return Files(console: console)
     }
 

@@ -24,7 +24,7 @@ LAB_IMAGES=$(echo "$work"/images/*.tar)
 for try in first second; do
     "$here/lab.sh" up "$SLIPWAY_LAB"
     # The program itself, and not `swift test`, so that a time-out ends the tests and not their starter alone.
-    if timeout --kill-after 10 2400 .build/debug/slipwayPackageTests.xctest --testing-library swift-testing \
+    if timeout --kill-after 10 3600 .build/debug/slipwayPackageTests.xctest --testing-library swift-testing \
         --no-parallel --filter "$filter"; then
         exit 0
     fi

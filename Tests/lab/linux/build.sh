@@ -36,8 +36,10 @@ install -m 755 "$here/init" "$work/initrd/init"
     >"$work/image/boot/initrd.img"
 
 cp "$work/packages/boot/vmlinuz-${modules##*/}" "$work/image/boot/vmlinuz"
-# loglevel=0: a line of the kernel in the middle of one of init's would spoil it.
+# maxcpus=1: CPUs that wait for each other wait long where threads play them; init brings the others up.
+# tsc=reliable: else every tick asks a device for the time. loglevel=0: a line of the kernel in the middle of one of
+# init's would spoil it.
 unneeded=cubictcp_register,init_blk_tracer,crypto_kdf108_init,init_encrypted,load_system_certificate_list
-echo "console=ttyS0 loglevel=0 no_timer_check mitigations=off cryptomgr.notests initcall_blacklist=$unneeded" \
-    >"$work/image/boot/cmdline"
+echo "console=ttyS0 loglevel=0 maxcpus=1 no_timer_check tsc=reliable mitigations=off cryptomgr.notests" \
+    "initcall_blacklist=$unneeded" >"$work/image/boot/cmdline"
 "$examples/make-oci-image.sh" slipway.local/linux:latest "$out/linux.tar" "$work/image" /boot/vmlinuz
