@@ -47,7 +47,13 @@ public enum DiskDescriptor {
 extension MachinePlan {
     /// The domain XML (libvirt's formatdomain.html). Pure: the same plan and paths give the same text.
     public func domainXML(_ paths: MachinePaths) -> String {
-        XML("domain", ["type": accelerator.value == .kvm ? "kvm" : "qemu"]) {
+        XML(
+            "domain",
+            [
+                "type": accelerator.value == .kvm ? "kvm" : "qemu",
+                "xmlns:qemu": withoutMSIX ? "http://libvirt.org/schemas/domain/qemu/1.0" : nil,
+            ]
+        ) {
             XML("name", text: name)
             XML("uuid", text: uuid.value)
             XML("memory", ["unit": "b"], text: "\(memory.value)")
@@ -75,8 +81,19 @@ extension MachinePlan {
             XML("seclabel", ["type": "static", "model": "dac", "relabel": "yes"]) {
                 XML("label", text: "+\(user):+\(group)")
             }
+            if withoutMSIX {
+                XML("qemu:commandline") {
+                    XML("qemu:arg", ["value": "-global"])
+                    XML("qemu:arg", ["value": "virtio-net-pci.vectors=0"])
+                }
+            }
         }.rendered()
     }
+
+    /// QEMU without KVM ends when a guest masks an MSI-X vector of a vhost-user NIC: it looks for the vector's route into
+    /// the kernel, which there is none of (`kvm_virtio_pci_irqfd_release`, QEMU 7.2). Such NICs have a line interrupt then,
+    /// those that are plugged in later too.
+    private var withoutMSIX: Bool { accelerator.value == .tcg && sharedMemory.value }
 
     private var systemInformation: XML {
         XML("sysinfo", ["type": "smbios"]) {

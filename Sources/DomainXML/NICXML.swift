@@ -11,13 +11,14 @@ extension MachinePlan.NIC {
         case .tap(let name), .macvtap(let name):
             interface("ethernet") { XML("target", ["dev": name, "managed": "no"]) }
         case .vhostUser(let path, let listens):
-            interface("vhostuser") {
+            // Without the MTU, which libvirt would set on a link of the host, and there is none.
+            interface("vhostuser", hasMTU: false) {
                 XML("source", ["type": "unix", "path": path, "mode": listens ? "server" : "client"]) {
                     if !listens { XML("reconnect", ["enabled": "yes", "timeout": "1"]) }
                 }
             }
         case .vdpa(let path):
-            // The MTU is the hardware's: libvirt takes none here.
+            // libvirt takes no MTU here: it is the hardware's.
             interface("vdpa", hasMTU: false) { XML("source", ["dev": path]) }
         case .hostDevice(let address, let isManaged):
             // Not <interface type='hostdev'>: libvirt would set MAC address and VLAN through the physical function's link,

@@ -71,7 +71,7 @@ extension MachinePlan {
         if let other = nic(link.number) {
             throw Self.refusal(link, "has the number \(link.number), which link \(other.link) has already")
         }
-        try Self.check(link)
+        try check(link)
         let nic = NIC(
             number: link.number, link: link.name, backend: link.backend, mac: link.mac, mtu: link.mtu,
             queues: queues(link, share: share), rxRing: link.rxRing, txRing: link.txRing, isUp: link.isUp,
@@ -79,22 +79,28 @@ extension MachinePlan {
         nics.insert(nic, at: nics.firstIndex { $0.number > nic.number } ?? nics.endIndex)
     }
 
-    private static func check(_ link: RequestedLink) throws(PlanRefusal) {
+    private func check(_ link: RequestedLink) throws(PlanRefusal) {
         // The virtio specification's least, and the most that its 16 bits hold.
         guard (68...65535).contains(link.mtu) else {
-            throw refusal(link, "has an MTU of \(link.mtu); 68 to 65535 are accepted")
+            throw Self.refusal(link, "has an MTU of \(link.mtu); 68 to 65535 are accepted")
         }
         if link.backend.isHostDevice {
             guard link.queues == nil, link.rxRing == nil, link.txRing == nil, link.isUp else {
-                throw refusal(
+                throw Self.refusal(
                     link, "is a PCI function, whose queues, rings and carrier are its hardware's; leave them out")
             }
         }
         if let queues = link.queues, !(1...NICBackend.maximumQueues).contains(queues) {
-            throw refusal(link, "asks for \(queues) queues; 1 to \(NICBackend.maximumQueues) are accepted")
+            throw Self.refusal(link, "asks for \(queues) queues; 1 to \(NICBackend.maximumQueues) are accepted")
+        }
+        if let queues = link.queues, queues > 1, isLimitedToOneQueue(link.backend) {
+            throw Self.refusal(
+                link,
+                "asks for \(queues) queues; a vhost-user NIC has 1 where QEMU's translator executes the guest, as each "
+                    + "more needs MSI-X, which ends QEMU there")
         }
         if let ring = link.rxRing, ![256, 512, 1024].contains(ring) {
-            throw refusal(link, "asks for a receive ring of \(ring); 256, 512 and 1024 are accepted")
+            throw Self.refusal(link, "asks for a receive ring of \(ring); 256, 512 and 1024 are accepted")
         }
         guard let ring = link.txRing else { return }
         // QEMU's limit: TAPs send from an I/O vector of so many buffers.
@@ -103,13 +109,18 @@ extension MachinePlan {
             let words =
                 link.backend.isVhostUser
                 ? "256, 512 and 1024 are accepted" : "256 is accepted, and up to 1024 for vhost-user alone"
-            throw refusal(link, "asks for a send ring of \(ring); \(words)")
+            throw Self.refusal(link, "asks for a send ring of \(ring); \(words)")
         }
+    }
+
+    private func isLimitedToOneQueue(_ backend: NICBackend) -> Bool {
+        backend.isVhostUser && accelerator.value == .tcg
     }
 
     private func queues(_ link: RequestedLink, share: Int) -> Decision<Int> {
         if link.backend.isHostDevice { return Decision(1, "the hardware's") }
         if let queues = link.queues { return Decision(queues, "asked for") }
+        if isLimitedToOneQueue(link.backend) { return Decision(1, "QEMU's translator executes the guest") }
         let wanted = min(vcpusLimit.value, Self.defaultQueues)
         guard share >= wanted else {
             return Decision(max(share, 1), "its part of the \(Self.sharedQueues) that NICs share")

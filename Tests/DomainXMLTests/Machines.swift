@@ -113,6 +113,14 @@ extension MachinePlan {
                 }
             ),
             (
+                "vhost-user-without-kvm.xml",
+                try plan {
+                    ($0.cpuQuota, $0.cpuPeriod) = (400_000, 100_000)
+                    $0.links = [link(0), link(1, .vhostUser(path: "/run/switch/port1.sock", listens: false))]
+                    $0.annotations.hotNICs = 0
+                }
+            ),
+            (
                 "growing-shared.xml",
                 try plan {
                     $0.annotations.maxMemory = 2 << 30
