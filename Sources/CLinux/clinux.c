@@ -278,10 +278,15 @@ int64_t slipway_filesystem_type(const char *path, uint64_t *block_size) {
     return (int64_t)(uint32_t)information.f_type;
 }
 
-static int tap_open(const char *name, int multi_queue) {
+static int tap_open(const char *name, int multi_queue, unsigned index) {
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return -errno;
+    if (index != 0 && ioctl(fd, TUNSETIFINDEX, &index) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
     struct ifreq request;
     memset(&request, 0, sizeof request);
     strncpy(request.ifr_name, name, IFNAMSIZ - 1);
@@ -295,7 +300,11 @@ static int tap_open(const char *name, int multi_queue) {
 }
 
 int slipway_tap_create(const char *name, uint32_t owner, int persistent, int multi_queue) {
-    int fd = tap_open(name, multi_queue);
+    return slipway_tap_create_numbered(name, owner, persistent, multi_queue, 0);
+}
+
+int slipway_tap_create_numbered(const char *name, uint32_t owner, int persistent, int multi_queue, unsigned index) {
+    int fd = tap_open(name, multi_queue, index);
     if (fd < 0)
         return fd;
     if (ioctl(fd, TUNSETOWNER, (unsigned long)owner) < 0 || ioctl(fd, TUNSETPERSIST, (unsigned long)(persistent != 0)) < 0) {
@@ -307,7 +316,7 @@ int slipway_tap_create(const char *name, uint32_t owner, int persistent, int mul
 }
 
 int slipway_tap_remove(const char *name) {
-    int fd = tap_open(name, 0);
+    int fd = tap_open(name, 0, 0);
     if (fd < 0)
         return fd;
     int rc = ioctl(fd, TUNSETPERSIST, 0ul) < 0 ? -errno : 0;

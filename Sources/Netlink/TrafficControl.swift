@@ -105,6 +105,12 @@ extension RTNetlink {
         _ = try perform(request, "add clsact qdisc to", name)
     }
 
+    /// Removes them with all their filters.
+    public func deleteFilterHooks(linkIndex: Int32, name: String) throws(SystemError) {
+        let request = ingress(type: Int(RTM_DELQDISC), flags: NLM_F_ACK, linkIndex: linkIndex, kind: "clsact")
+        _ = try perform(request, "delete clsact qdisc of", name)
+    }
+
     /// Removes it with all its filters.
     public func deleteIngress(linkIndex: Int32, name: String) throws(SystemError) {
         let request = ingress(type: Int(RTM_DELQDISC), flags: NLM_F_ACK, linkIndex: linkIndex)

@@ -47,7 +47,13 @@ public enum Announcement {
 extension NetworkBinding {
     /// Announces a NIC's addresses on the pod's link, once. To be called when the guest can be reached by them, and after
     /// ``rejoin(_:)``.
+    /// Nothing is announced for a NIC whose addresses are not the network's (masquerade), or whose frames do not pass a
+    /// link of the pod's.
     public func announce(_ plan: InterfacePlan) throws(SystemError) {
+        switch plan.binding {
+        case .tap, .macvtap: break
+        case .masquerade, .hostDevice, .vhostUser, .vdpa: return
+        }
         let frames = Announcement.frames(mac: plan.mac, addresses: plan.addresses)
         if frames.isEmpty { return }
         let socket = try PacketSocket(linkIndex: try index(plan.link), receiving: false)

@@ -5,13 +5,13 @@ import Netlink
 extension NetworkBinding {
     /// What is to be changed on the pod's link for the guest's sake, with what was there before.
     func note(for plan: InterfacePlan, _ link: Link) throws(SystemError) -> TapNote {
-        // A veth and a macvlan take what is sent to them, whatever their own address says; hardware filters by it.
-        let filters = plan.needsAllMulticast
+        // A veth passes every frame; the others look at addresses and at the multicast groups that their host is in.
+        let filters = plan.needsAllMulticast || plan.binding == .macvtap(made: true) && link.kind != "veth"
         let solicitations = try Sysctl.read("ipv6", "router_solicitations", of: link.name)
         return TapNote(
             linkIndex: link.index, link: link.name,
             changes: TapNote.LinkChanges(
-                allMulticast: plan.needsAllMulticast && !link.flags.contains(.allMulticast),
+                allMulticast: filters && !link.flags.contains(.allMulticast),
                 promiscuous: filters && plan.settings.isTrusted && !link.flags.contains(.promiscuous),
                 mac: link.mac == plan.mac ? nil : link.mac,
                 // The answers go to the guest: the host would ask for ever (RFC 7559), in the guest's name.
@@ -38,12 +38,16 @@ extension NetworkBinding {
     }
 }
 
-/// `/proc/sys/net/FAMILY/conf/LINK/KEY`, which leads into the calling thread's network namespace.
+/// `/proc/sys/net/PATH` and `/proc/sys/net/FAMILY/conf/LINK/KEY`, which lead into the calling thread's network namespace.
 enum Sysctl {
-    /// Nil where there is no such file: a kernel without IPv6 has none and needs none.
     static func read(_ family: String, _ key: String, of link: String) throws(SystemError) -> Int? {
+        try read("\(family)/conf/\(link)/\(key)")
+    }
+
+    /// Nil where there is no such file: a kernel without IPv6 has none and needs none.
+    static func read(_ path: String) throws(SystemError) -> Int? {
         do throws(SystemError) {
-            let text = try File.text("/proc/sys/net/\(family)/conf/\(link)/\(key)")
+            let text = try File.text("/proc/sys/net/\(path)")
             return Int(text.prefix { $0 != "\n" })
         } catch {
             guard error.code == ENOENT else { throw error }
@@ -51,10 +55,14 @@ enum Sysctl {
         }
     }
 
-    /// Nothing to do where there is no such file.
     static func write(_ family: String, _ key: String, _ value: Int, of link: String) throws(SystemError) {
+        try write("\(family)/conf/\(link)/\(key)", value)
+    }
+
+    /// Nothing to do where there is no such file.
+    static func write(_ path: String, _ value: Int) throws(SystemError) {
         do throws(SystemError) {
-            try File.put("\(value)", into: "/proc/sys/net/\(family)/conf/\(link)/\(key)")
+            try File.put("\(value)", into: "/proc/sys/net/\(path)")
         } catch {
             guard error.code == ENOENT else { throw error }
         }

@@ -46,7 +46,19 @@ public struct NetworkBinding: Sendable {
                 if answering, !plan.addresses.isEmpty { service = try makeService(plan, link, number) }
                 try join(plan, link)
                 return service
-            default:
+            case .macvtap(let made):
+                if made {
+                    try makeMacvtap(plan, link, note: try note(for: plan, link))
+                } else {
+                    try adoptMacvtap(plan, link)
+                }
+                return nil
+            case .masquerade(let ports):
+                return try makeMasquerade(
+                    plan, ports: ports, link, number: number, owner: owner, multiQueue: multiQueue,
+                    answering: answering)
+            case .hostDevice, .vhostUser, .vdpa:
+                // Frames pass hardware or a switch in user space.
                 return nil
             }
         } catch {
@@ -69,17 +81,32 @@ public struct NetworkBinding: Sendable {
     /// What the guest has sent, and how much of it was dropped because it did not speak in its own name, or because the
     /// pod's link was down. Since the TAP was made; nil when there is none.
     public func counters(tap name: String) throws(SystemError) -> FrameCounters? {
-        guard let tap = try netlink.links().first(where: { $0.name == name && OwnLink.isOwn($0) }) else { return nil }
+        let tap = try netlink.links().first { link in
+            link.name == name && OwnLink.isOwn(link) || link.alias.flatMap { TapNote($0) }?.adopted == name
+        }
+        guard let tap else { return nil }
         return try netlink.arrivalCounters()[tap.index]
     }
 
     private func remove(_ isChosen: (_ tap: String) -> Bool) throws(SystemError) {
         let links = try netlink.links()
+        for link in links {
+            guard let note = link.alias.flatMap({ TapNote($0) }), let tap = note.adopted, note.linkIndex == link.index,
+                isChosen(tap)
+            else { continue }
+            try release(link)
+        }
         let own = links.filter { OwnLink.isOwn($0) && isChosen(OwnLink.tapName(of: $0.name)) }
         if own.isEmpty { return }
         let qdiscs = try netlink.qdiscs()
         for tap in own {
-            guard let note = tap.alias.flatMap({ TapNote($0) }),
+            guard let note = tap.alias.flatMap({ TapNote($0) }) else { continue }
+            if note.masquerade != nil {
+                let isThere = links.contains { $0.name == note.link }
+                try removeMasquerade(note, tap: tap.name, link: isThere)
+                continue
+            }
+            guard
                 let link = links.first(where: { $0.index == note.linkIndex && !OwnLink.isOwn($0) })
             else { continue }
             if qdiscs.contains(where: { $0.linkIndex == link.index && $0.kind == "ingress" }) {
@@ -92,11 +119,23 @@ public struct NetworkBinding: Sendable {
         // Relays go with their servers; the TAPs last, as their notes say what there is to undo.
         for link in own.filter({ $0.kind == "veth" }) + own.filter({ $0.kind != "veth" }) {
             try ignoringAbsence { () throws(SystemError) in try netlink.deleteLink(link.name) }
+            // Where the kernel keeps /dev itself, it is gone by now.
+            if link.kind == "macvtap" { try File.remove(MacvtapNode(link: link.name, index: link.index).path) }
         }
     }
 }
 
 extension NetworkBinding {
+    /// Takes filter and note off a link that was used as it is.
+    private func release(_ link: Link) throws(SystemError) {
+        try ignoringAbsence { () throws(SystemError) in
+            try netlink.deleteFilterHooks(linkIndex: link.index, name: link.name)
+        }
+        try ignoringAbsence { () throws(SystemError) in
+            try netlink.changeLink(link.name, LinkChange(alias: ""))
+        }
+    }
+
     func ignoringAbsence(_ body: () throws(SystemError) -> Void) throws(SystemError) {
         do throws(SystemError) {
             try body()

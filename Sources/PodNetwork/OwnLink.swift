@@ -26,7 +26,7 @@ enum OwnLink: String, CaseIterable {
     /// Whether we made it: by name and driver, and for a TAP by the note on it, if it has one yet.
     static func isOwn(_ link: Link) -> Bool {
         if number(tap: link.name) != nil {
-            return link.kind == "tun" && link.alias.map { $0.hasPrefix(aliasPrefix) } ?? true
+            return ["tun", "macvtap"].contains(link.kind) && link.alias.map { $0.hasPrefix(aliasPrefix) } ?? true
         }
         return link.kind == "veth"
             && [server, relay].contains { kind in

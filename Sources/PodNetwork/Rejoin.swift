@@ -9,14 +9,15 @@ extension NetworkBinding {
     /// that failed in the middle.
     ///
     /// - Throws: `SystemError` with ENODEV when the link or the TAP is gone, EEXIST when somebody else filters the link's
-    ///   arriving frames, EOPNOTSUPP for a binding that ends with its link.
+    ///   arriving frames, EOPNOTSUPP for a binding without a TAP: it ends with its link.
     public func rejoin(_ plan: InterfacePlan) throws(SystemError) {
-        guard plan.binding == .tap else { throw SystemError("rejoin", plan.tap, code: EOPNOTSUPP) }
+        guard plan.binding.hasTAP else { throw SystemError("rejoin", plan.tap, code: EOPNOTSUPP) }
         guard let tap = try netlink.links().first(where: { $0.name == plan.tap && OwnLink.isOwn($0) }) else {
             throw SystemError("find link", plan.tap, code: ENODEV)
         }
         let link = try link(plan.link)
         var note = tap.alias.flatMap { TapNote($0) }
+        if case .masquerade(let ports) = plan.binding { return try rejoin(plan, ports: ports, link, note) }
         if note?.linkIndex != link.index {
             try refuseForeignFilter(link)
             note = try self.note(for: plan, link)

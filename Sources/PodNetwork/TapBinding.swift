@@ -2,8 +2,8 @@ import CLinux
 import LinuxSystem
 import Netlink
 
-/// In what order a TAP's frames are looked at.
-private enum Priority {
+/// In what order a guest's frames are looked at.
+enum FilterPriority {
     /// After the address service's, which has 1 and 2.
     static let redirect: UInt16 = 10
     static let rest: UInt16 = 20
@@ -12,9 +12,11 @@ private enum Priority {
 extension NetworkBinding {
     /// A TAP that says what belongs to it, without addresses of its own.
     func makeTAP(_ plan: InterfacePlan, note: TapNote, owner: UInt32, multiQueue: Bool) throws(SystemError) {
-        let raw = try check(slipway_tap_create(plan.tap, owner, 1, multiQueue ? 1 : 0), "create TAP", plan.tap)
-        // A persistent TAP stays when its descriptor is closed; QEMU's is opened by name.
-        FileDescriptor(owning: raw).close()
+        try LinkNumber.taps.first { (number) throws(SystemError) in
+            let made = slipway_tap_create_numbered(plan.tap, owner, 1, multiQueue ? 1 : 0, UInt32(number))
+            // A persistent TAP stays when its descriptor is closed; QEMU's is opened by name.
+            FileDescriptor(owning: try check(made, "create TAP", plan.tap)).close()
+        }
         // The note comes first: from here on removal knows what belongs to the TAP.
         try netlink.changeLink(plan.tap, LinkChange(mtu: plan.mtu, alias: note.text, noAutomaticIPv6: true))
         try Sysctl.write("ipv6", "disable_ipv6", 1, of: plan.tap)
@@ -31,7 +33,7 @@ extension NetworkBinding {
             try netlink.addIngress(linkIndex: link.index, name: link.name)
         }
         try netlink.setFilter(
-            ProgramFilter(priority: Priority.redirect, .leave(by: tap)), linkIndex: link.index, name: link.name)
+            ProgramFilter(priority: FilterPriority.redirect, .leave(by: tap)), linkIndex: link.index, name: link.name)
     }
 
     /// What the guest may send goes where the verdict says, everything else is dropped: the host's stack is no party to
@@ -40,9 +42,10 @@ extension NetworkBinding {
         let program =
             plan.settings.isTrusted
             ? .everything : SpoofingFilter.program(mac: plan.mac, addresses: plan.addresses.map(\.address))
-        try netlink.setFilter(ProgramFilter(priority: Priority.rest, .drop), linkIndex: tap, name: plan.tap)
+        try netlink.setFilter(ProgramFilter(priority: FilterPriority.rest, .drop), linkIndex: tap, name: plan.tap)
         try netlink.setFilter(
-            ProgramFilter(priority: Priority.redirect, verdict, matching: program), linkIndex: tap, name: plan.tap)
+            ProgramFilter(priority: FilterPriority.redirect, verdict, matching: program), linkIndex: tap, name: plan.tap
+        )
     }
 
     /// The pair of links over which the address service talks to the guest alone.
@@ -52,7 +55,10 @@ extension NetworkBinding {
         // address: what the guest sends to "the router" reaches the gateway. It has to be asked for now, as long as the
         // host still hears the answer.
         var router: MACAddress?
-        if let gateway = plan.gateway(.v6) {
+        let isMasquerade = if case .masquerade = plan.binding { true } else { false }
+        if isMasquerade {
+            router = try self.link(plan.tap).mac
+        } else if let gateway = plan.gateway(.v6) {
             router = try netlink.resolve(gateway, linkIndex: link.index, name: link.name)
         }
         let (server, relay) = (OwnLink.server.name(number), OwnLink.relay.name(number))
@@ -65,7 +71,13 @@ extension NetworkBinding {
         // Forwarding itself depends on the setting of `all`, which is not touched.
         try Sysctl.write("ipv6", "forwarding", 1, of: server)
         let serverIndex = try index(server)
-        for address in AddressServiceLink.addresses(plan, linkIndex: serverIndex) {
+        for var address in AddressServiceLink.addresses(plan, linkIndex: serverIndex) {
+            // The host is in the guest's network itself.
+            if isMasquerade, let end = MasqueradeEnds.ends(plan).first(where: { $0.guest == address.prefix }),
+                let other = end.service
+            {
+                address.prefix = other
+            }
             try netlink.addAddress(address, name: server)
         }
         try netlink.changeLink(relay, LinkChange(up: true))
@@ -73,7 +85,7 @@ extension NetworkBinding {
         let relayIndex = try index(relay)
         try netlink.addIngress(linkIndex: relayIndex, name: relay)
         try netlink.setFilter(
-            ProgramFilter(priority: Priority.redirect, .leave(by: tap)), linkIndex: relayIndex, name: relay)
+            ProgramFilter(priority: FilterPriority.redirect, .leave(by: tap)), linkIndex: relayIndex, name: relay)
         for redirect in AddressServiceLink.redirects(plan, to: relayIndex) {
             try netlink.addRedirect(redirect, linkIndex: tap, name: plan.tap)
         }

@@ -8,6 +8,34 @@ struct TapNote: Equatable {
     var link: String
     /// What was changed on the link.
     var changes = LinkChanges()
+    /// On a link that is used as it is: the name that a TAP would have.
+    var adopted: String?
+
+    /// What to put back in the namespace; nil: the NIC has no network of its own.
+    var masquerade: Forwarding?
+
+    /// What was set before the namespace became a router; nil: there is no such setting.
+    struct Forwarding: Equatable {
+        /// `net.ipv4.ip_forward`.
+        var v4: Int?
+        /// `net.ipv6.conf.all.forwarding`.
+        var v6: Int?
+        /// `net.ipv6.conf.LINK.accept_ra`.
+        var acceptsRouters: Int?
+
+        /// The numbers in order, `-` for none.
+        var text: String { [v4, v6, acceptsRouters].map { $0.map { "\($0)" } ?? "-" }.joined(separator: ",") }
+
+        init(v4: Int?, v6: Int?, acceptsRouters: Int?) {
+            (self.v4, self.v6, self.acceptsRouters) = (v4, v6, acceptsRouters)
+        }
+
+        init?(_ text: String) {
+            let numbers = text.split(separator: ",").map { Int($0) }
+            guard numbers.count == 3 else { return nil }
+            self.init(v4: numbers[0], v6: numbers[1], acceptsRouters: numbers[2])
+        }
+    }
 
     /// What to put back on the pod's link.
     struct LinkChanges: Equatable {
@@ -27,6 +55,8 @@ struct TapNote: Equatable {
         if changes.promiscuous { words.append("promiscuous") }
         if let mac = changes.mac { words.append("mac=\(mac)") }
         if let solicitations = changes.solicitations { words.append("solicitations=\(solicitations)") }
+        if let masquerade { words.append("masquerade=\(masquerade.text)") }
+        if let adopted { words.append("adopted=\(adopted)") }
         return words.joined(separator: " ")
     }
 
@@ -50,6 +80,8 @@ struct TapNote: Equatable {
             case "allmulticast": changes.allMulticast = true
             case "promiscuous": changes.promiscuous = true
             case "mac": changes.mac = MACAddress(value)
+            case "masquerade": masquerade = Forwarding(value)
+            case "adopted": adopted = value
             case "solicitations": changes.solicitations = Int(value)
             default: break
             }

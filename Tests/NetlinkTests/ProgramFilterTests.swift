@@ -61,6 +61,27 @@ import Testing
             ])
     }
 
+    @Test func createMacvtap() throws {
+        try netlink.createMacvtap(
+            "a", over: 2, index: 0x4000_0001, receivesAll: false, LinkChange(mac: MACAddress("02:00:00:00:00:01")))
+        #expect(
+            channel.requests == [
+                hex(
+                    """
+                    6000 0000 1000 0506 00000000 00000000       ; RTM_NEWLINK, REQUEST|ACK|CREATE|EXCL
+                    00 00 0000 01000040 00000000 00000000       ; ifinfomsg with the number
+                    0600 0300 61 00 0000                        ; IFLA_IFNAME "a"
+                    0800 0500 02000000                          ; IFLA_LINK
+                    0a00 0100 020000000001 0000                 ; IFLA_ADDRESS
+                    2400 1200                                   ; IFLA_LINKINFO
+                      0c00 0100 6d61637674617000                ;   IFLA_INFO_KIND "macvtap"
+                      1400 0200                                 ;   IFLA_INFO_DATA
+                        0800 0100 08000000                      ;     IFLA_MACVLAN_MODE passthru
+                        0600 0200 0100 0000                     ;     IFLA_MACVLAN_FLAGS NOPROMISC
+                    """)
+            ])
+    }
+
     @Test func programTooLong() throws {
         let program = PacketProgram { assembler in
             for _ in 0..<5000 { assembler.load(.octet, at: 0) }

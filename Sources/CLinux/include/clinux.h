@@ -82,6 +82,8 @@ int64_t slipway_filesystem_type(const char *path, uint64_t *block_size);
 /* Creates (or attaches to) a TAP named name in the calling thread's network namespace.
  * Persistent TAPs outlive the descriptor. */
 int slipway_tap_create(const char *name, uint32_t owner, int persistent, int multi_queue);
+/* The same, with the number that the link gets if it does not exist yet (TUNSETIFINDEX). */
+int slipway_tap_create_numbered(const char *name, uint32_t owner, int persistent, int multi_queue, unsigned index);
 int slipway_tap_remove(const char *name);
 int slipway_rename_noreplace(const char *from, const char *to);
 int slipway_lock(int fd, int exclusive, int wait);
