@@ -215,7 +215,8 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "CRIProtocol", "HostTopology", "LinuxSystem", "MachineVerification", "StateDirectory", "TestSupport",
+                "CRIProtocol", "HostTopology", "LinuxSystem", "MachineVerification", "Netlink", "PodNetwork",
+                "StateDirectory", "TestSupport",
                 protobuf,
             ],
             swiftSettings: strict),

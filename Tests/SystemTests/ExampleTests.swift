@@ -9,25 +9,16 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(15))) struct ExampleTests {
     private static let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
 
-    private func slipway(_ words: String..., milliseconds: Int32 = 60_000) throws -> String {
-        // The command of the same build as these tests.
-        let program = "\(Self.root)/.build/debug/slipway"
-        let endpoint = ["--runtime-endpoint", "unix://\(try Node.socket)"]
-        let (status, output) = try Spawn(program, words + endpoint).run(milliseconds: milliseconds)
-        #expect(status == .exited(0), "slipway \(words.joined(separator: " ")): \(output)")
-        return output
-    }
-
     @Test func tinyVNF() async throws {
         let before = Node.remains()
-        _ = try slipway(
+        _ = try Node.slipway(
             "run", "-f", "\(Self.root)/examples/tiny-vnf/pod.yaml", "--wait-ready", "tiny-vnf: ready",
             milliseconds: 120_000)
-        #expect(try slipway("ps").contains("tiny-vnf"))
-        #expect(try slipway("logs", "tiny-vnf").contains("SeaBIOS"))
-        #expect(
-            try slipway("plan", "-f", "\(Self.root)/examples/tiny-vnf/pod.yaml", "-o", "xml").contains("<domain type="))
-        _ = try slipway("rm", "tiny-vnf")
+        #expect(try Node.slipway("ps").contains("tiny-vnf"))
+        #expect(try Node.slipway("logs", "tiny-vnf").contains("SeaBIOS"))
+        let xml = try Node.slipway("plan", "-f", "\(Self.root)/examples/tiny-vnf/pod.yaml", "-o", "xml")
+        #expect(xml.contains("<domain type="))
+        _ = try Node.slipway("rm", "tiny-vnf")
         await Node.expectNothingLeft(since: before)
     }
 
@@ -43,15 +34,15 @@ import Testing
         try File.replace(pod, with: Array((text[..<labels.lowerBound] + annotations + text[labels.lowerBound...]).utf8))
         defer { try? File.remove(pod) }
         // cloud-init's last line on the console names where it has found the seed.
-        _ = try slipway(
+        _ = try Node.slipway(
             "run", "-f", pod, "--timeout", "600", "--wait-ready", "Datasource \(source)", milliseconds: 660_000)
-        let row = try slipway("ps", "-o", "json")
+        let row = try Node.slipway("ps", "-o", "json")
         let address = row.firstRange(of: "\"ip\" : \"").map { row[$0.upperBound...].prefix { $0 != "\"" } } ?? ""
         let served = try await eventually(within: .seconds(60)) {
             try Spawn("/usr/bin/curl", ["-sf", "-m", "5", "http://\(address)/"]).run().status == .exited(0)
         }
         #expect(served, "what runcmd of the user-data starts answers at \(address)")
-        _ = try slipway("rm", "debian-vnf", milliseconds: 120_000)
+        _ = try Node.slipway("rm", "debian-vnf", milliseconds: 120_000)
         await Node.expectNothingLeft(since: before)
     }
 }

@@ -32,10 +32,7 @@ struct NetworkNode: SuiteTrait, TestScoping {
     @TaskLocal static var pods: Pods?
 
     /// The gateway's namespace in /run/netns.
-    static var gatewayName: String { (try? Node.directory).map { "\(prefix($0))gw" } ?? "" }
-
-    /// Where the images are, and netprobe.
-    static var images: String { getenv("SLIPWAY_IMAGES").map { String(cString: $0) } ?? "/nonexistent" }
+    static var gatewayName: String { "\(Node.setting("name") ?? "")gw" }
 
     /// Runs a test's body with the shared pods on a connection of its own.
     static func connected(_ body: (Pods) async throws -> Void) async throws {
@@ -52,35 +49,15 @@ struct NetworkNode: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
-        let directory = "/tmp/slipway-net-\(getpid())"
-        let before = Node.remains()
-        try await Node.$other.withValue(directory) {
-            try Node.script("up", environment: ["NODE_CNI=\(Node.scripts)/networks"])
-            do {
-                try await withPods(in: directory, function)
-            } catch {
-                Issue.record("the node for networks: \(error)")
-            }
-            try Node.script("down")
-            await Node.expectNothingLeft(since: before)
-            let links = try Spawn("/usr/sbin/ip", ["-o", "link"]).run().output
-            #expect(!links.contains("\(Self.prefix(directory))"), "links are left: \(links)")
+        try await Node.withOwn(networks: "networks", images: ["pause", "net-vnf", "net-cnf"]) {
+            try await withPods(function)
         }
     }
 
-    /// What the node's links begin with.
-    private static func prefix(_ directory: String) -> String { setting("name", in: directory) ?? "slip-none" }
-
-    private static func setting(_ name: String, in directory: String) -> String? {
-        let lines = ((try? File.text("\(directory)/node.env")) ?? "").split(separator: "\n")
-        return lines.first { $0.hasPrefix("\(name)=") }.map { String($0.dropFirst(name.count + 1)) }
-    }
-
-    private func withPods(in directory: String, _ body: @Sendable () async throws -> Void) async throws {
-        for image in ["pause", "net-vnf", "net-cnf"] { try Node.script("import", "\(Self.images)/\(image).tar") }
-        let name = Self.prefix(directory)
-        let subnet = try #require(Self.setting("subnet", in: directory).flatMap { Int($0) })
-        let tag = try #require(Self.setting("tag", in: directory).flatMap { Int($0) })
+    private func withPods(_ body: @Sendable () async throws -> Void) async throws {
+        let name = try #require(Node.setting("name"))
+        let subnet = try #require(Node.setting("subnet").flatMap { Int($0) })
+        let tag = try #require(Node.setting("tag").flatMap { Int($0) })
         let v4 = (0..<8).map { "10.\((subnet + $0) >> 8).\((subnet + $0) & 255)" }
         let v6 = (0..<8).map { "fd51:\(String(tag, radix: 16)):\($0)" }
         let gateway = Place.namespace("gateway", path: "/run/netns/\(name)gw")
@@ -105,7 +82,7 @@ struct NetworkNode: SuiteTrait, TestScoping {
             """)
         try #require(set.isEmpty, "\(set)")
         let server = try Spawn(
-            "/usr/bin/nsenter", ["--net=/run/netns/\(name)gw", "\(Self.images)/netprobe", "serve", "5201"]
+            "/usr/bin/nsenter", ["--net=/run/netns/\(name)gw", "\(Node.images)/netprobe", "serve", "5201"]
         ).start()
         defer {
             try? server.signal(SIGKILL)

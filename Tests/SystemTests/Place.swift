@@ -50,7 +50,7 @@ enum Place: Sendable, CustomStringConvertible {
     private static func shell(_ script: String, _ path: String) -> Spawn {
         Spawn(
             "/usr/bin/nsenter", ["--net=\(path)", "/bin/sh", "-c", script],
-            environment: ["PATH=\(NetworkNode.images):/usr/sbin:/usr/bin:/sbin:/bin"])
+            environment: ["PATH=\(Node.images):/usr/sbin:/usr/bin:/sbin:/bin"])
     }
 
     /// The addresses of a link that reach beyond it, IPv4 before IPv6, without their lengths.

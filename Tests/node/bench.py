@@ -2,11 +2,11 @@
 """Measures Slipway on a private node and prints one JSON object a line.
 
 Absolute times mean little on a shared machine: every number stands beside a limit, or beside the same thing done without
-Slipway in the same run. Usage: bench.py NODE_DIR IMAGES_DIR, with SLIPWAY_BIN in the environment.
+Slipway in the same run. Usage: bench.py NODE_DIR IMAGES_DIR NODE_DIR_WITH_16_NETWORKS, with SLIPWAY_BIN in the environment.
 """
 import glob, json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time
 
-node, images = sys.argv[1:3]
+node, images, node_of_16 = sys.argv[1:4]
 binaries = os.environ["SLIPWAY_BIN"]
 address = f"{node}/containerd.sock"
 work = tempfile.mkdtemp(prefix="slipway-bench.")
@@ -14,7 +14,7 @@ runs = int(os.environ.get("SLIPWAY_BENCH_RUNS", "5"))
 
 
 def report(name, value, unit, vs):
-    print(json.dumps({"name": name, "value": round(value, 1), "unit": unit, "vs": vs}), flush=True)
+    print(json.dumps({"name": name, "value": round(value, 1 if abs(value) >= 10 else 3), "unit": unit, "vs": vs}), flush=True)
 
 
 def slipway(*words, check=True):
@@ -194,6 +194,141 @@ def kill_to_exit():
     return (at - begin) / 1e6
 
 
+def prefix():
+    return re.search("^name=(.*)", open(f"{node}/node.env").read(), re.M)[1]
+
+
+def net_manifest(name, annotations=""):
+    path = f"{work}/{name}.yaml"
+    with open(path, "w") as file:
+        file.write(open(manifest(name, "160Mi")).read().replace("tiny-vnf-kernel", "net-vnf")
+                   .replace(f"{{name: {name}}}", f"{{name: {name}{annotations}}}"))
+    return path
+
+
+def shell(script):
+    return subprocess.run(["sh", "-ec", script], check=True, capture_output=True, text=True).stdout
+
+
+class BareGuest:
+    """The same guest on the same bridge, under QEMU alone: a TAP is a port of the bridge, in place of the pod's veth."""
+
+    def __init__(self, bridge, address):
+        self.tap = bridge.rstrip("0") + "t"
+        shell(f"ip tuntap add {self.tap} mode tap; ip link set {self.tap} master {bridge} up")
+        self.process = subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-M", "q35,graphics=off", "-m", "160", "-nodefaults",
+             "-display", "none", "-serial", "stdio", "-device", "virtio-rng-pci", "-kernel", f"{images}/vmlinuz",
+             "-initrd", f"{images}/net-vnf.initrd", "-append", "console=ttyS0 quiet", "-sandbox", "on",
+             "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
+             "-device", "virtio-net-pci,netdev=net,mac=02:53:4c:00:00:01"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.seen = b""
+        self.wait(b"tiny-vnf: ready")
+        self.process.stdin.write(f"ip addr flush dev eth0; ip addr add {address}/24 dev eth0; ip link set eth0 up; "
+                                 "echo address $((40 + 2))\n".encode())
+        self.process.stdin.flush()
+        self.wait(b"address 42")
+
+    def wait(self, text):
+        while text not in self.seen:
+            self.seen += os.read(self.process.stdout.fileno(), 4096)
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        shell(f"ip link delete {self.tap}")
+
+
+def throughput(address, size):
+    """Mbit/s to the guest and from it, as one: bytes both ways by the time of both."""
+    text = shell(f"{images}/netprobe tcp {address} 5201 {size}")
+    up, down = (float(rate) for rate in re.findall(r"(\d+) Mbit/s", text))
+    return 2 / (1 / up + 1 / down)
+
+
+def round_trip(address):
+    return float(re.search(r"median ([\d.]+)", shell(f"{images}/netprobe rtt {address} 5201 500"))[1])
+
+
+def network(pairs=7, size=30_000_000):
+    """Ratios to bare QEMU of throughput and round trips: each the median over pairs that are measured by turns."""
+    slipway("run", "-f", net_manifest("bench"), "--wait-ready", "tiny-vnf: ready")
+    entry = pod("bench")
+    # The bare guest has no quota of CPU time.
+    for path in glob.glob(f"/sys/fs/cgroup/cpu/k8s.io/{entry['containers'][0]['id']}/cpu.cfs_quota_us"):
+        open(path, "w").write("-1")
+    ours, bridge = entry["ip"], prefix() + "0"
+    theirs = ours.rsplit(".", 1)[0] + ".250"
+    guest = BareGuest(bridge, theirs)
+    try:
+        for address in ours, theirs:
+            throughput(address, size)
+            round_trip(address)
+        rates, trips, bare_rates, bare_trips = [], [], [], []
+        for number in range(pairs):
+            # Who is first changes as well.
+            for address in (ours, theirs) if number % 2 else (theirs, ours):
+                (rates if address == ours else bare_rates).append(throughput(address, size))
+                (trips if address == ours else bare_trips).append(round_trip(address))
+    finally:
+        guest.end()
+        slipway("rm", "bench", "--grace", "0")
+    median = statistics.median
+    return (median(a / b for a, b in zip(rates, bare_rates)), median(a / b for a, b in zip(trips, bare_trips)),
+            median(rates), median(bare_rates), median(trips), median(bare_trips))
+
+
+def nic_hotplug(cycles=10):
+    """Milliseconds from `ip link add … netns` to the guest's kernel telling of the NIC, and to the sandbox's report."""
+    slipway("run", "-f", net_manifest("bench"), "--wait-ready", "tiny-vnf: ready")
+    entry = pod("bench")
+    data, directory = record(entry["id"])
+    far = f"{prefix()}far"
+    shell(f"ip netns add {far}")
+    told, reported = [], []
+
+    def states():
+        try:
+            return {nic["link"]: nic["state"]["name"] for nic in json.load(open(f"{directory}/network.json"))["interfaces"]}
+        except (OSError, ValueError):
+            return {}
+    try:
+        for cycle in range(cycles):
+            mac = f"02:53:4c:48:01:{cycle:02x}"
+            begin = time.time_ns()
+            shell(f"nsenter --net={data['networkNamespace']} sh -ec '"
+                  f"ip link add net1 address {mac} type veth peer name net1 netns /run/netns/{far}; "
+                  f"ip -n {far} link set dev net1 up; ip link set dev net1 up'")
+            wait(lambda: states().get("net1") == "up", 30)
+            reported.append((time.time_ns() - begin) / 1e6)
+            told.append((wait(lambda: log_line(entry["uid"], mac), 30) - begin) / 1e6)
+            shell(f"nsenter --net={data['networkNamespace']} ip link delete net1")
+            wait(lambda: "net1" not in states(), 60)
+    finally:
+        shell(f"ip netns delete {far}")
+        slipway("rm", "bench", "--grace", "0")
+    return statistics.median(told), max(told), statistics.median(reported)
+
+
+def nics_start(name):
+    """Milliseconds from CreateContainer, when CNI has made the links, to the first line of init; pod bench has one NIC on the
+    node with 16 networks, pod bench16 has them all."""
+    endpoint = ["--runtime-endpoint", f"unix://{node_of_16}/containerd.sock"]
+
+    def ask(*words):
+        return subprocess.run([f"{binaries}/slipway", *words, *endpoint], check=True, capture_output=True, text=True).stdout
+    ask("run", "-f", net_manifest(name))
+    entry = next(p for p in json.loads(ask("ps", "-o", "json")) if p["name"] == name)
+    first = wait(lambda: log_line(entry["uid"], "tiny-vnf: init"))
+    count = len(json.load(open(f"{record(entry['id'])[1]}/network.json"))["interfaces"])
+    ask("rm", name, "--grace", "0")
+    for line in open(f"{node_of_16}/containerd.log", errors="replace"):
+        if "CreateContainer within sandbox" in line and entry["id"] in line:
+            return (first - stamp(re.search('time="([^"]*)"', line)[1] + " ")) / 1e6, count
+    raise SystemExit(f"containerd's log does not know a container of {entry['id']}")
+
+
 def rollup(pid):
     text = open(f"/proc/{pid}/smaps_rollup").read()
     return {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
@@ -266,6 +401,19 @@ try:
            f"limit 1.2 of a bare mmap with MAP_POPULATE in this run, {statistics.median(bare):.0f} ms: "
            f"{ours / statistics.median(bare):.2f}")
     report("verify_ms", statistics.median(verify), "ms", "a machine of two vCPUs and 544 huge pages, the node's reading included")
+    rate, trip, rates, bare_rates, trips, bare_trips = network()
+    report("net_throughput_ratio", rate, "", f"limit 0.95; {rates:.0f} Mbit/s, the same guest under bare QEMU {bare_rates:.0f}")
+    report("net_rtt_ratio", trip, "", f"{trips:.0f} us, the same guest under bare QEMU {bare_trips:.0f} us")
+    told, slowest, reported = nic_hotplug()
+    report("nic_hotplug_ms", told, "ms", f"limit 500, aim 150; the guest's kernel tells of it; slowest {slowest:.0f}; "
+           f"the sandbox reports it after {reported:.0f}")
+    nics_start("bench16")
+    one, sixteen = [], []
+    for _ in range(runs):
+        one.append(nics_start("bench"))
+        sixteen.append(nics_start("bench16"))
+    extra = statistics.median(t for t, _ in sixteen) - statistics.median(t for t, _ in one)
+    report("nic16_start_extra_ms", extra, "ms", f"{sixteen[0][1]} NICs instead of {one[0][1]}, to the first line of init")
     report("qemu_overhead_kb", qemu, "kB", "PSS of QEMU without the guest's RAM, median of 10 pods")
 finally:
     for name in ["bench"] + [f"bench{number}" for number in range(10)]:
