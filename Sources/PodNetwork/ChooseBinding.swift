@@ -73,7 +73,9 @@ extension InterfacePlanner {
         guard let device = request.status[interface: name]?.device else { return nil }
         switch device {
         case .pci(let address):
-            guard request.pciDevices.contains(address) else { throw .deviceNotGranted(link: name, device: address) }
+            guard request.grantedFunctions.contains(address) else {
+                throw .deviceNotGranted(link: name, device: address)
+            }
         case .vdpa(let path, _, _), .vhostUser(let path, _):
             guard request.grants(path) else { throw .deviceNotGranted(link: name, device: path) }
         case .memif: break

@@ -22,10 +22,12 @@ public struct NetworkRequest: Equatable, Sendable {
     /// Numbers are below this: the machine has no more root ports for NICs.
     public var numberLimit: Int
 
-    /// PCI functions that the kubelet gave the pod, ``DeviceEnvironment/addresses(_:)``. The environment alone is no
-    /// proof, as a pod can write it by hand: a function counts when its link is in the pod's namespace or a file of the
-    /// node names it, and a caller who puts in more has checked it against the device nodes of config.json.
+    /// PCI functions that the pod's environment names, ``DeviceEnvironment/addresses(_:)``. A pod can write it by hand: it
+    /// says which of the functions whose links are in the pod's namespace the guest shall drive, and nothing more.
     public var pciDevices: Set<String>
+    /// PCI functions whose VFIO group's device node is among those of config.json: a function in the annotation
+    /// `network-status` counts if it is one of these.
+    public var grantedFunctions: Set<String>
     /// Device nodes and mounted directories of the host that the pod was given, from config.json: a path in the
     /// annotation `network-status` counts if it is one of these or below one.
     public var grantedPaths: Set<String>
@@ -41,7 +43,7 @@ public struct NetworkRequest: Equatable, Sendable {
         selection: NetworkSelection = NetworkSelection(), settings: [String: InterfaceSettings] = [:],
         resolvConf: String = "", identity: String = "", kept: [String: Int] = [:], guest: [InterfacePlan] = [],
         released: Set<String> = [], numberLimit: Int = NetworkPlan.maximumLinks, pciDevices: Set<String> = [],
-        grantedPaths: Set<String> = [], devices: [String: DeviceInformation] = [:],
+        grantedFunctions: Set<String> = [], grantedPaths: Set<String> = [], devices: [String: DeviceInformation] = [:],
         status: NetworkStatus = NetworkStatus(), results: [String: AttachmentResult] = [:]
     ) {
         self.selection = selection
@@ -53,6 +55,7 @@ public struct NetworkRequest: Equatable, Sendable {
         self.released = released
         self.numberLimit = numberLimit
         self.pciDevices = pciDevices
+        self.grantedFunctions = grantedFunctions
         self.grantedPaths = grantedPaths
         self.devices = devices
         self.status = status

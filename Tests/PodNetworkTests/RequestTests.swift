@@ -155,6 +155,9 @@ import Testing
                 """,
             ], namespace: "ns", environment: ["PCIDEVICE_INTEL_COM_SRIOV=\(function)"])
         let eth0 = try link("eth0")
+        // Annotation and environment are the pod's own words.
+        #expect(throws: NetworkRefusal.deviceNotGranted(link: "net1", device: function)) { try plan([eth0], request) }
+        request.grantedFunctions = [function]
         let told = try plan([eth0], request).interfaces
         #expect(told.map(\.link) == ["eth0", "net1"] && told[1].network == "ns/sriov")
         #expect(told[1].binding == .hostDevice(address: function) && told[1].mac.bytes.last == 7)
@@ -169,10 +172,6 @@ import Testing
                 RoutePlan(try ipPrefix("10.9.0.0/16")),
                 RoutePlan(.everything(.v4), via: try ipAddress("10.56.217.1")),
             ])
-        // The annotation alone proves nothing.
-        request.results = [:]
-        request.pciDevices = []
-        #expect(throws: NetworkRefusal.deviceNotGranted(link: "net1", device: function)) { try plan([eth0], request) }
     }
 
     @Test func sockets() throws {
