@@ -32,8 +32,8 @@ public struct CloudInitSeed: Equatable, Sendable {
     ///   - overrides: the files of the pod's seed directory.
     /// - Throws: ``GuestConfigurationError/nul(field:)``, ``GuestConfigurationError/environment(index:)``.
     public init(
-        _ kind: SeedKind = .noCloud, identity: GuestIdentity, network: GuestNetwork, machine: GuestMachine? = nil, environment: [String] = [],
-        command: [String] = [], overrides: [File: [UInt8]] = [:]
+        _ kind: SeedKind = .noCloud, identity: GuestIdentity, network: GuestNetwork, machine: GuestMachine? = nil,
+        environment: [String] = [], command: [String] = [], overrides: [File: [UInt8]] = [:]
     ) throws(GuestConfigurationError) {
         for (field, text) in [
             ("hostname", identity.hostname), ("instanceID", identity.instanceID),

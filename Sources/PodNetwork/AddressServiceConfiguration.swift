@@ -26,9 +26,10 @@ public struct AddressServiceConfiguration: Equatable, Sendable {
         lines.append("user=\(user)")
         let advertising = links.contains { !$0.plan.addresses(.v6).isEmpty }
         if advertising { lines.append("enable-ra") }
-        let best = [IPAddress.Family.v4, .v6].map { Self.withBestDefault(links, $0) }
+        let (bestV4, bestV6) = (Self.withBestDefault(links, .v4), Self.withBestDefault(links, .v6))
         for link in links {
-            append(link, dns, Self.label(hostName), isDefaultV4: link.name == best[0], isDefaultV6: link.name == best[1])
+            append(
+                link, dns, Self.label(hostName), isDefaultV4: link.name == bestV4, isDefaultV6: link.name == bestV6)
         }
     }
 

@@ -92,9 +92,9 @@ import Testing
         if getenv("SLIPWAY_SHOW") != nil { print(rendered) }
         let lower = rendered.lowercased()
         for expected in [
-            "10.244.1.5", "fd00:10:244:1::5", "10.244.1.1", "fd00:10:244:1::1", "192.0.2.7", "169.254.1.1", "10.96.0.10",
-            "203.0.113.0", "192.0.2.1", "233.252.0.0", "198.18.0.6", "2001:db8:8000::", "core.svc.cluster.local",
-            "9000", "ens3",
+            "10.244.1.5", "fd00:10:244:1::5", "10.244.1.1", "fd00:10:244:1::1", "192.0.2.7", "169.254.1.1",
+            "10.96.0.10", "203.0.113.0", "192.0.2.1", "233.252.0.0", "198.18.0.6", "2001:db8:8000::",
+            "core.svc.cluster.local", "9000", "ens3",
         ] {
             #expect(lower.contains(expected), "\(kind) lost \(expected): \(rendered)")
         }
