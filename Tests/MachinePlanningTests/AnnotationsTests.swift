@@ -60,16 +60,16 @@ import Testing
         (
             "disksize", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
-                + "slipway.dev/emulator-threads, slipway.dev/hot-nics, slipway.dev/kernel-arguments, "
-                + "slipway.dev/lock-memory, slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, "
-                + "slipway.dev/realtime, slipway.dev/shared-memory"
+                + "slipway.dev/emulator-threads, slipway.dev/hot-nics, slipway.dev/interfaces, "
+                + "slipway.dev/kernel-arguments, slipway.dev/lock-memory, slipway.dev/max-cpus, "
+                + "slipway.dev/max-memory, slipway.dev/numa-policy, slipway.dev/realtime, slipway.dev/shared-memory"
         ),
         (
             "", "1",
             "is not known; known are slipway.dev/cloud-init, slipway.dev/disk, slipway.dev/disk-size, "
-                + "slipway.dev/emulator-threads, slipway.dev/hot-nics, slipway.dev/kernel-arguments, "
-                + "slipway.dev/lock-memory, slipway.dev/max-cpus, slipway.dev/max-memory, slipway.dev/numa-policy, "
-                + "slipway.dev/realtime, slipway.dev/shared-memory"
+                + "slipway.dev/emulator-threads, slipway.dev/hot-nics, slipway.dev/interfaces, "
+                + "slipway.dev/kernel-arguments, slipway.dev/lock-memory, slipway.dev/max-cpus, "
+                + "slipway.dev/max-memory, slipway.dev/numa-policy, slipway.dev/realtime, slipway.dev/shared-memory"
         ),
     ])
     func refused(name: String, value: String, problem: String) {
