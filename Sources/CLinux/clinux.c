@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -24,8 +25,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -362,6 +365,54 @@ int slipway_terminal_size(int fd, uint16_t *columns, uint16_t *rows) {
     *columns = size.ws_col;
     *rows = size.ws_row;
     return 0;
+}
+
+int slipway_open_plain_path(const char *path) {
+    struct open_how how = {
+        .flags = O_PATH | O_CLOEXEC,
+        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    RETURN_ERRNO(syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+}
+
+/* The calls that take a descriptor refuse one of O_PATH; its link in /proc leads to the same inode. */
+struct descriptor_path {
+    char text[32];
+};
+
+static struct descriptor_path descriptor_path(int fd) {
+    struct descriptor_path path;
+    snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fd);
+    return path;
+}
+
+int slipway_attribute_get(int fd, const char *name, void *value, size_t size) {
+    RETURN_ERRNO(getxattr(descriptor_path(fd).text, name, value, size));
+}
+
+int slipway_attribute_set(int fd, const char *name, const void *value, size_t size) {
+    RETURN_ERRNO(setxattr(descriptor_path(fd).text, name, value, size, 0));
+}
+
+int slipway_attribute_remove(int fd, const char *name) {
+    RETURN_ERRNO(removexattr(descriptor_path(fd).text, name));
+}
+
+int slipway_connect_as(const char *path, uint32_t uid, uint32_t gid) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    /* Of the calling thread alone. Leaving user 0 takes its file capabilities, coming back returns them (capabilities(7)). */
+    int old_gid = setfsgid(gid), old_uid = setfsuid(uid);
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
+    setfsuid((uid_t)old_uid);
+    setfsgid((gid_t)old_gid);
+    close(fd);
+    return result;
 }
 
 uint64_t slipway_makedev(unsigned major, unsigned minor) { return makedev(major, minor); }

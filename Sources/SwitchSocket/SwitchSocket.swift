@@ -1,0 +1,135 @@
+import CLinux
+import Glibc
+public import LinuxSystem
+
+/// The socket between QEMU and a switch in user space.
+///
+/// QEMU's user is nobody's friend: it may neither connect to a socket that the switch has made nor make one in a directory
+/// of the node. It is let in by an access control list's entry of its own, and nobody else is; the entry is taken back at
+/// the end.
+///
+/// QEMU does nothing else while it waits for the other end, as long as that takes: a start does not end, and a running
+/// guest stands still. So the other end is tried first.
+///
+/// All calls block.
+public struct SwitchSocket: Equatable, Sendable {
+    /// Its path. `/var/run` is `/run`; no other symbolic link is followed, as one who may write in the directory could
+    /// lead to another socket of the node.
+    public let path: String
+    /// QEMU makes it and the switch connects; otherwise the switch has made it.
+    public let listens: Bool
+
+    /// A socket that need not be there yet.
+    public init(_ path: String, listens: Bool) {
+        self.path = path.hasPrefix("/var/run/") ? String(path.dropFirst("/var".count)) : path
+        self.listens = listens
+    }
+
+    // MARK: Access
+
+    /// Lets a user in: to the socket, or to the directory in which it is to make one. Any number of times; a switch that
+    /// starts again makes another socket, to which nobody was let in yet.
+    ///
+    /// - Throws: `SystemError` with ENOENT when it is not there, ELOOP when a symbolic link is in the way, ENOTSUP when the
+    ///   file system has no access control lists.
+    public func grant(to user: UInt32) throws(SystemError) {
+        let rights = AccessList.read | AccessList.write | (listens ? AccessList.execute : 0)
+        try change { $0.granting(rights, to: user) }
+    }
+
+    /// Takes it back; what is gone is fine.
+    public func revoke(from user: UInt32) throws(SystemError) {
+        do throws(SystemError) {
+            try change { $0.revoking(user) }
+            if listens { try removeOwn(of: user) }
+        } catch {
+            guard [ENOENT, ENOTDIR].contains(error.code) else { throw error }
+        }
+    }
+
+    private var place: String {
+        guard listens, let slash = path.lastIndex(of: "/") else { return path }
+        return String(path[..<slash])
+    }
+
+    private func open(_ path: String) throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try check(slipway_open_plain_path(path), "open", path))
+    }
+
+    private func information(_ descriptor: FileDescriptor, _ path: String) throws(SystemError) -> stat {
+        var information = stat()
+        guard fstat(descriptor.raw, &information) == 0 else { throw .last("fstat", path) }
+        return information
+    }
+
+    private func change(_ body: (AccessList) -> AccessList) throws(SystemError) {
+        let place = place
+        let descriptor = try open(place)
+        defer { descriptor.close() }
+        let mode = try information(descriptor, place).st_mode
+        guard mode & S_IFMT == (listens ? S_IFDIR : S_IFSOCK) else {
+            throw SystemError("grant access to", place, code: listens ? ENOTDIR : ENOTSOCK)
+        }
+        let old = try list(descriptor) ?? AccessList(mode: UInt32(mode))
+        let new = body(old)
+        guard new != old else { return }
+        guard new.isMode else {
+            let bytes = new.attribute
+            try check(
+                slipway_attribute_set(descriptor.raw, Self.attribute, bytes, bytes.count), "set access list", place)
+            return
+        }
+        try check(slipway_attribute_remove(descriptor.raw, Self.attribute), "remove access list", place)
+        // The mask was shown in the group's place.
+        guard chmod("/proc/self/fd/\(descriptor.raw)", mode & ~0o777 | mode_t(new.mode)) == 0 else {
+            throw .last("chmod", place)
+        }
+    }
+
+    private static let attribute = "system.posix_acl_access"
+
+    private func list(_ descriptor: FileDescriptor) throws(SystemError) -> AccessList? {
+        // Larger than any list that ext4, xfs and tmpfs keep.
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        let count = slipway_attribute_get(descriptor.raw, Self.attribute, &bytes, bytes.count)
+        if count == -ENODATA { return nil }
+        try check(count, "read access list", place)
+        guard let list = AccessList(attribute: Array(bytes.prefix(Int(count)))) else {
+            throw SystemError("read access list", place, code: EINVAL)
+        }
+        return list
+    }
+
+    /// QEMU removes its socket when it ends, unless it is killed.
+    private func removeOwn(of user: UInt32) throws(SystemError) {
+        let descriptor = try open(path)
+        defer { descriptor.close() }
+        let information = try information(descriptor, path)
+        if information.st_mode & S_IFMT == S_IFSOCK && information.st_uid == user { unlink(path) }
+    }
+
+    // MARK: The other end
+
+    /// Tries whether the switch is there: connects to it as a user may, or waits for it to connect.
+    ///
+    /// - Parameters:
+    ///   - user: QEMU's, whose rights count when connecting.
+    ///   - group: QEMU's.
+    ///   - milliseconds: how long a switch may take to connect. Open vSwitch tries once a second.
+    /// - Throws: `SystemError` with ECONNREFUSED, ENOENT or EACCES when the switch cannot be reached, ETIMEDOUT when it does
+    ///   not come.
+    public func probe(as user: UInt32, group: UInt32, milliseconds: Int32 = 3000) throws(SystemError) {
+        guard listens else {
+            try check(slipway_connect_as(path, user, group), "connect to the switch at", path)
+            return
+        }
+        let listener = try UnixSocket.listen(path, mode: 0o666)
+        defer {
+            listener.close()
+            unlink(path)
+        }
+        guard try listener.wait(for: Int16(POLLIN), milliseconds: milliseconds) else {
+            throw SystemError("wait for the switch at", path, code: ETIMEDOUT)
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import TestSupport
+import Testing
+
+@testable import SwitchSocket
+
+@Suite struct SwitchSocketTests {
+    private let user: UInt32 = 253_111
+    private let other: UInt32 = 253_112
+
+    private func mode(_ path: String) -> UInt32 {
+        var information = stat()
+        _ = stat(path, &information)
+        return information.st_mode & 0o777
+    }
+
+    private func code(_ body: () throws(SystemError) -> Void) -> Int32 {
+        do throws(SystemError) {
+            try body()
+            return 0
+        } catch {
+            return error.code
+        }
+    }
+
+    /// A directory that anybody may enter.
+    private func directory() throws -> TemporaryDirectory {
+        let directory = try TemporaryDirectory()
+        try #require(chmod(directory.path, 0o755) == 0)
+        return directory
+    }
+
+    @Test func aUserIsLetInAloneAndOutAgain() throws {
+        let directory = try directory()
+        let path = directory("switch.sock")
+        let listener = try UnixSocket.listen(path, mode: 0o755)
+        defer { listener.close() }
+        let socket = SwitchSocket(path, listens: false)
+        #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == EACCES)
+        try socket.grant(to: user)
+        try socket.grant(to: user)
+        try socket.probe(as: user, group: user)
+        #expect(code { () throws(SystemError) in try socket.probe(as: other, group: other) } == EACCES)
+        try socket.grant(to: other)
+        try socket.revoke(from: user)
+        #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == EACCES)
+        try socket.probe(as: other, group: other)
+        try socket.revoke(from: other)
+        try socket.revoke(from: other)
+        #expect(mode(path) == 0o755, "\(String(mode(path), radix: 8))")
+        var byte: UInt8 = 0
+        let descriptor = slipway_open_plain_path(path)
+        #expect(slipway_attribute_get(descriptor, "system.posix_acl_access", &byte, 1) == -ENODATA)
+        close(descriptor)
+        // The thread may read again what is another user's.
+        let secret = try directory.write("secret", "x")
+        try #require(chown(secret, user, user) == 0)
+        #expect(try File.text(secret) == "x")
+    }
+
+    @Test func aSwitchThatIsNotThereIsSaid() throws {
+        let directory = try directory()
+        let path = directory("switch.sock")
+        let socket = SwitchSocket(path, listens: false)
+        #expect(code { () throws(SystemError) in try socket.grant(to: user) } == ENOENT)
+        try socket.revoke(from: user)
+        try UnixSocket.listen(path, mode: 0o777).close()
+        #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == ECONNREFUSED)
+        #expect(
+            code { () throws(SystemError) in try SwitchSocket(directory.path, listens: false).grant(to: user) } != 0)
+    }
+
+    @Test func aSymbolicLinkLeadsNowhere() throws {
+        let directory = try directory()
+        let listener = try UnixSocket.listen(directory("secret.sock"), mode: 0o600)
+        defer { listener.close() }
+        try #require(symlink("secret.sock", directory("switch.sock")) == 0)
+        try #require(symlink(directory.path, directory("way")) == 0)
+        for path in ["switch.sock", "way/secret.sock"] {
+            let socket = SwitchSocket(directory(path), listens: false)
+            #expect(code { () throws(SystemError) in try socket.grant(to: user) } == ELOOP)
+        }
+        #expect(mode(directory("secret.sock")) == 0o600)
+    }
+
+    @Test func whoListensMayMakeASocketAndLeavesNone() throws {
+        let directory = try directory()
+        let path = directory("nic.sock")
+        let socket = SwitchSocket(path, listens: true)
+        try socket.grant(to: user)
+        // Left by a QEMU that was killed.
+        try UnixSocket.listen(path).close()
+        try #require(chown(path, user, user) == 0)
+        try socket.revoke(from: user)
+        #expect(!File.exists(path) && mode(directory.path) == 0o755)
+    }
+
+    @Test func aSwitchThatComesIsNoticed() throws {
+        let directory = try directory()
+        let path = directory("nic.sock")
+        let socket = SwitchSocket(path, listens: true)
+        #expect(
+            code { () throws(SystemError) in try socket.probe(as: user, group: user, milliseconds: 1) } == ETIMEDOUT)
+        #expect(!File.exists(path))
+        try LinuxSystem.Thread.start("switch") {
+            while (try? UnixSocket.connect(path)) == nil { sched_yield() }
+        }
+        try socket.probe(as: user, group: user, milliseconds: 10_000)
+        #expect(!File.exists(path))
+    }
+
+    // MARK: The list
+
+    @Test func theListIsWhatSetfaclMakes() throws {
+        // setfacl -m u:251000:rw on a file of mode 0755.
+        let golden: [UInt8] = [
+            2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 6, 0, 0x78, 0xd4, 3, 0, 4, 0, 5, 0, 255, 255, 255, 255,
+            16,
+            0, 7, 0, 255, 255, 255, 255, 32, 0, 5, 0, 255, 255, 255, 255,
+        ]
+        let list = AccessList(mode: 0o755).granting(6, to: 251_000)
+        #expect(list.attribute == golden)
+        #expect(AccessList(attribute: golden) == list && !list.isMode)
+        #expect(list.revoking(251_000) == AccessList(mode: 0o755))
+        #expect(list.granting(4, to: 7).revoking(251_000).attribute.count == golden.count)
+    }
+
+    @Test func aMaskKeepsHoldingBackWhatItHeld() {
+        // The owning group has rwx on paper, and the mask lets it read alone.
+        let masked = AccessList(mode: 0o770).granting(4, to: 5)
+        var bytes = masked.attribute
+        bytes[bytes.count - 14] = 4  // the mask's permissions
+        let list = AccessList(attribute: bytes)?.granting(6, to: 9)
+        #expect(list?.revoking(9).revoking(5) == AccessList(mode: 0o740))
+    }
+
+    @Test func brokenListsAreNone() {
+        let good = AccessList(mode: 0o755).granting(6, to: 1).attribute
+        for count in 0..<good.count where count != 4 && !(count - 4).isMultiple(of: 8) {
+            #expect(AccessList(attribute: Array(good.prefix(count))) == nil, "\(count)")
+        }
+        var unknown = good
+        unknown[4] = 3
+        #expect(AccessList(attribute: unknown) == nil)
+        #expect(AccessList(attribute: [1, 0, 0, 0]) == nil)
+    }
+}
