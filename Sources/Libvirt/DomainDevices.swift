@@ -1,4 +1,5 @@
 import CLibvirt
+import Glibc
 
 // Devices that come and go while a domain runs. Calls block for as long as QEMU takes.
 extension Domain {
@@ -18,6 +19,19 @@ extension Domain {
         try checked(
             lv_virDomainDetachDeviceAlias(pointer, alias, UInt32(VIR_DOMAIN_DEVICE_MODIFY_LIVE.rawValue)),
             "virDomainDetachDeviceAlias")
+    }
+
+    /// Shows the guest a carrier on a NIC, or none, past libvirt, which changes nothing of vhost-user NICs: its XML goes on
+    /// saying what it said.
+    ///
+    /// - Parameter alias: as in the device's XML.
+    public func set(carrier isUp: Bool, of alias: String) throws(LibvirtError) {
+        let command = #"{"execute":"set_link","arguments":{"name":"\#(alias)","up":\#(isUp)}}"#
+        var reply: UnsafeMutablePointer<CChar>?
+        try checked(lv_virDomainQemuMonitorCommand(pointer, command, &reply, 0), "virDomainQemuMonitorCommand")
+        defer { free(reply) }
+        let text = reply.map { String(cString: $0) } ?? ""
+        if text.contains(#""error""#) { throw LibvirtError(operation: "set_link", message: text) }
     }
 
     /// Calls `handler` on libvirt's event thread for every device that comes or goes, until the returned value is

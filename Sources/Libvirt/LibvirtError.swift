@@ -27,8 +27,12 @@ public struct LibvirtError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// Whether the domain does not exist (any more): `VIR_ERR_NO_DOMAIN`.
     public var isNoDomain: Bool { code == Int32(VIR_ERR_NO_DOMAIN.rawValue) }
-    /// Whether the device does not exist (any more): `VIR_ERR_DEVICE_MISSING`.
-    public var isNoDevice: Bool { code == Int32(VIR_ERR_DEVICE_MISSING.rawValue) }
+    /// Whether the device does not exist (any more): `VIR_ERR_DEVICE_MISSING`, or an internal error in libvirt 9.0 for one
+    /// that was named by its alias.
+    public var isNoDevice: Bool {
+        code == Int32(VIR_ERR_DEVICE_MISSING.rawValue)
+            || code == Int32(VIR_ERR_INTERNAL_ERROR.rawValue) && message.contains("no device found with alias")
+    }
     /// Whether the guest agent is absent or does not answer: `VIR_ERR_AGENT_UNRESPONSIVE` and its relatives.
     public var isAgentUnavailable: Bool {
         code == Int32(VIR_ERR_AGENT_UNRESPONSIVE.rawValue) || code == Int32(VIR_ERR_ARGUMENT_UNSUPPORTED.rawValue)

@@ -52,7 +52,11 @@ extension LibvirtMachine {
             next.nics[index].isUp = isUp
             // The carrier of hardware is the hardware's.
             guard !next.nics[index].backend.isHardware else { return plan }
-            try domain.update(device: next.nics[index].deviceXML)
+            if case .vhostUser = next.nics[index].backend {
+                try domain.set(carrier: isUp, of: next.nics[index].alias)
+            } else {
+                try domain.update(device: next.nics[index].deviceXML)
+            }
             return next
         }
     }

@@ -12,6 +12,7 @@ packages=(
     busybox-static extlinux syslinux-common mtools dosfstools e2fsprogs cpio zstd xz-utils debootstrap
     # tests
     xorriso cloud-init python3-yaml nftables iptables iputils-ping socat curl tcpdump openssh-client util-linux
+    libvirt-clients libxml2-utils openvswitch-switch-dpdk
 )
 missing=()
 for package in "${packages[@]}"; do

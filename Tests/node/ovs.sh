@@ -50,7 +50,8 @@ case $verb in
 up)
     [ ! -e "$dir" ] || { echo "ovs.sh: $dir is there already" >&2; exit 1; }
     [ -x "$daemon" ] || { echo "ovs.sh: $daemon is missing; apt-get install openvswitch-switch-dpdk" >&2; exit 1; }
-    mkdir -p -m 755 "$dir" "$dir/run"
+    mkdir -p "$dir/run"
+    chmod 755 "$dir" "$dir/run"
     touch "$dir/netns"
     unshare --net="$dir/netns" ip link set lo up
     ovsdb-tool create "$dir/conf.db" /usr/share/openvswitch/vswitch.ovsschema
@@ -76,7 +77,7 @@ port)
     *) usage ;;
     esac
     ;;
-wait) eventually test "$(vsctl wait-until Interface "$1" link_state=up && echo up)" = up ;;
+wait) vsctl wait-until Interface "$1" link_state=up ;;
 unport) vsctl del-port br0 "$1" ;;
 vsctl) vsctl "$@" ;;
 appctl) ovs-appctl --target="$dir/run/vswitchd.ctl" "$@" ;;
