@@ -85,7 +85,10 @@ let package = Package(
         module("Sandbox", ["Cgroup", "ContainerIO", "LinuxSystem", "OCIRuntimeSpec"]),
         module(
             "SandboxRemains",
-            ["CNI", "Cgroup", "HostFunction", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory"]),
+            [
+                "CNI", "Cgroup", "HostFunction", "InterruptAffinity", "LinuxSystem", "PodNetwork", "StateDirectory",
+                "SwitchSocket",
+            ]),
         module(
             "LibvirtMachine",
             [
@@ -93,7 +96,7 @@ let package = Package(
                 "GuestConfiguration", "HostFunction",
                 "HostTopology", "InterruptAffinity", "Libvirt", "LinuxSystem", "MachinePlanning", "Netlink",
                 "OCIRuntimeSpec", "PodNetwork", "Sandbox",
-                "StateDirectory",
+                "StateDirectory", "SwitchSocket",
             ]),
 
         module(

@@ -5,6 +5,7 @@ import MachinePlanning
 import Netlink
 import PodNetwork
 import StateDirectory
+import SwitchSocket
 import Synchronization
 
 /// The pod's networks as one machine has them: what joins its NICs to the links, and who answers its questions for
@@ -12,6 +13,8 @@ import Synchronization
 final class MachineNetwork: Sendable {
     private struct State {
         var plan: NetworkPlan
+        /// QEMU's user, once there is one.
+        var user: UInt32?
         /// The number of every NIC that there has been, by its link's name.
         var numbers: [String: Int]
         var answering: [Int: AddressServiceLink] = [:]
@@ -22,6 +25,8 @@ final class MachineNetwork: Sendable {
     private let service: AddressService
     /// Where functions that were taken from their drivers are recorded.
     private let functions: String
+    /// Sockets of switches to which QEMU was let in.
+    private let sockets: GrantedSockets
     /// The pod's namespace by its file; nil where it has none.
     private let namespace: String?
     private let hostName: String
@@ -36,6 +41,7 @@ final class MachineNetwork: Sendable {
         log: @escaping @Sendable (String) -> Void
     ) throws {
         functions = directory.functions
+        sockets = GrantedSockets(file: directory.sockets)
         self.namespace = namespace
         let plan = try NetworkPlan(reading: RTNetlink(), request: request)
         let numbers = Dictionary(plan.interfaces.map { ($0.link, $0.number) }, uniquingKeysWith: { first, _ in first })
@@ -82,7 +88,14 @@ final class MachineNetwork: Sendable {
 
     /// Joins a NIC that the guest gets to its link.
     func join(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
+        state.withLock { $0.user = machine.user }
         try takeFunction(of: interface)
+        if case .vhostUser(let path, let listens) = interface.binding {
+            let socket = SwitchSocket(path, listens: listens)
+            try sockets.grant(socket, to: machine.user)
+            // QEMU would stand still for as long as nobody is at the other end.
+            try socket.probe(as: machine.user, group: machine.group)
+        }
         let queues = machine.nic(interface.number)?.queues.value ?? 1
         let link = try NetworkBinding().bind(interface, owner: machine.user, multiQueue: queues > 1)
         state.withLock { state in
@@ -100,8 +113,12 @@ final class MachineNetwork: Sendable {
             state.plan.apply(.unplug(interface))
         }
         try NetworkBinding().unbind(tap: interface.tap)
-        if case .hostDevice(let address) = interface.binding {
-            try HostFunction.giveBack(address, recordedIn: functions)
+        switch interface.binding {
+        case .hostDevice(let address): try HostFunction.giveBack(address, recordedIn: functions)
+        case .vhostUser(let path, let listens):
+            guard let user = state.withLock({ $0.user }) else { return }
+            try sockets.revoke(SwitchSocket(path, listens: listens), from: user)
+        case .tap, .masquerade, .macvtap, .vdpa: break
         }
     }
 
@@ -149,6 +166,7 @@ final class MachineNetwork: Sendable {
         }
         server?.end()
         try NetworkBinding().unbindAll()
+        if let user = state.withLock({ $0.user }) { try sockets.revokeAll(from: user) }
         for problem in HostFunction.giveBackAll(in: functions) { log("cannot \(problem)") }
         try File.removeTree(service.directory)
     }

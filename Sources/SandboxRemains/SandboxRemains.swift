@@ -6,6 +6,7 @@ import InterruptAffinity
 import LinuxSystem
 import PodNetwork
 public import StateDirectory
+import SwitchSocket
 
 /// What a sandbox left on the node when its process did not clean up itself: found in its record, and removed.
 ///
@@ -57,7 +58,13 @@ public struct SandboxRemains: Sendable {
         }
         // What still runs keeps what it has.
         if problems.isEmpty {
-            if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
+            if let machine = record.machine {
+            attempt("take back access to switches") {
+                try GrantedSockets(file: directory.sockets).revokeAll(from: machine.user)
+            }
+        }
+        guard problems.isEmpty else { return problems }
+        if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
             PlacementClaim.release(owner: directory, root: root)
             attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
         }

@@ -10,6 +10,11 @@ struct NetCommand: AsyncParsableCommand {
             The pod's network namespace decides what the guest has. These verbs change the namespace, by CNI plugins or \
             by rtnetlink, and the pod's sandbox gives the guest what has appeared there. What attach has made is deleted \
             with the pod. Needs root; no container runtime is asked.
+
+            EXAMPLES
+              slipway net ls
+              slipway net attach router lan
+              slipway net set router net1 --link down
             """,
         subcommands: [
             NetListCommand.self,

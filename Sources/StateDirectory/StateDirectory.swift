@@ -60,6 +60,8 @@ public struct StateDirectory: Hashable, Sendable {
     public var dhcp: String { "\(path)/dhcp" }
     /// What the guest has of the pod's networks, as JSON.
     public var network: String { "\(path)/network.json" }
+    /// The sockets of switches to which QEMU was let in, as JSON.
+    public var sockets: String { "\(path)/sockets.json" }
     /// The records of PCI functions that were taken from their drivers, one a file.
     public var functions: String { "\(path)/functions" }
     /// The records of networks that were attached by hand, one a file.

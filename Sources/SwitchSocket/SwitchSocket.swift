@@ -12,7 +12,7 @@ public import LinuxSystem
 /// guest stands still. So the other end is tried first.
 ///
 /// All calls block.
-public struct SwitchSocket: Equatable, Sendable {
+public struct SwitchSocket: Codable, Equatable, Sendable {
     /// Its path. `/var/run` is `/run`; no other symbolic link is followed, as one who may write in the directory could
     /// lead to another socket of the node.
     public let path: String
