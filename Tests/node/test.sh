@@ -16,7 +16,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-"$here/images.sh" "$work/images" tiny-vnf cnf debian-vnf
+"$here/images.sh" "$work/images" tiny-vnf cnf debian-vnf net-vnf router
 # Before containerd starts, which looks then whether there is a controller for them.
 "$here/hugepages.sh" up "$work" 400
 fresh_node() {
@@ -25,7 +25,7 @@ fresh_node() {
     "$here/node.sh" import "$node" "$work"/images/*.tar
 }
 fresh_node
-export NO_COLOR=1 SLIPWAY_NODE=$node SLIPWAY_BIN SLIPWAY_TEST_KERNEL=$work/images/vmlinuz
+export NO_COLOR=1 SLIPWAY_NODE=$node SLIPWAY_BIN SLIPWAY_TEST_KERNEL=$work/images/vmlinuz SLIPWAY_IMAGES=$work/images
 
 # Each target in a process of its own, one after another: tests that block would starve other targets' of threads, and the
 # system tests count what is left on the machine.
