@@ -55,7 +55,7 @@ struct MasqueradeRules {
             return "iifname \"\(tap)\" \(end.words) saddr != \(end.guest.address) \(end.words) saddr != \(others) drop"
         }
         let out = ends.map { "oifname \"\(link)\" \($0.words) saddr \($0.guest.address) masquerade" }
-        // The guest has no way to the pod's 127.0.0.1, nor to the pod's address but over its gateway.
+        // The host's own connections come from the guest's gateway: 127.0.0.1 is nowhere on a wire.
         let back = ends.map { end in
             "oifname \"\(tap)\" fib saddr type local \(end.words) daddr \(end.guest.address)"
                 + " snat \(end.words) to \(end.router.address)"
