@@ -96,7 +96,7 @@ import Testing
     /// kill -9 in the middle of ADD: the plugin ends with its caller, and the record leads to DEL.
     @Test func aKilledAttachIsDeleted() async throws {
         try plugins.add(
-            "killer", "[ $CNI_COMMAND = ADD ] || exit 0\necho $$ >\(plugins.path)/pid; kill -9 $PPID; sleep 1000")
+            "killer", "[ $CNI_COMMAND = ADD ] || exit 0\necho $$ >\(plugins.path)/pid; kill -9 $PPID; exec sleep 1000")
         let (path, state) = (plugins.path, directory("attachments"))
         await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, state = state as String] in
             let list = try NetworkConfiguration(
