@@ -12,15 +12,20 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(20))) struct HotplugTests {
     /// A pod's network namespace, and one for the far ends of its veths.
     private struct Wires {
-        let pod: Pod
         let near: Place
         let far: String
 
         init(_ pod: Pod) async throws {
-            self.pod = pod
             near = try Place.links(of: pod)
-            far = "slipway-far-\(getpid())"
-            _ = try Spawn("/usr/sbin/ip", ["netns", "add", far]).run()
+            far = "slipway-far-\(pod.id.prefix(8))"
+            let made = try Spawn("/usr/sbin/ip", ["netns", "add", far]).run()
+            try #require(made.status == .exited(0), "\(made)")
+        }
+
+        /// Changes the pod's network namespace.
+        func change(_ script: String) async throws {
+            let said = try await near.run("set -e\n\(script)")
+            try #require(said.isEmpty, "\(script): \(said)")
         }
 
         func remove() throws { _ = try Spawn("/usr/sbin/ip", ["netns", "delete", far]).run() }
@@ -47,16 +52,15 @@ import Testing
         var reported: [String]
     }
 
-    private func census(_ wires: Wires) async throws -> Census {
-        let pod = wires.pod
+    private func census(_ pod: Pod, _ near: Place) async throws -> Census {
         let record = try pod.record
         let qemu = try #require(record.machine?.process?.pid)
         let sandbox = try #require(record.process?.pid)
         let namespace = try #require(record.networkNamespace)
-        let links = try await wires.near.run("ip -o link").split(separator: "\n").compactMap { line in
+        let links = try await near.run("ip -o link").split(separator: "\n").compactMap { line in
             line.split(separator: " ").dropFirst().first.map { String($0.prefix { $0 != ":" && $0 != "@" }) }
         }
-        let qdiscs = try await wires.near.run("tc qdisc show").components(of: "qdisc ingress")
+        let qdiscs = try await near.run("tc qdisc show").components(of: "qdisc ingress")
         let guest = try await Place.guest(pod).run("for i in /sys/class/net/*/device; do echo $i; done")
         return Census(
             ownLinks: links.filter { $0.hasPrefix("slw") }.sorted(), ingressQdiscs: qdiscs,
@@ -102,20 +106,20 @@ import Testing
             let wires = try await Wires(pod)
             defer { try? wires.remove() }
             // The agent is there, and says what the guest has.
-            let before = try await census(wires)
+            let before = try await census(pod, wires.near)
             let begin = ContinuousClock.now
-            try await wires.near.run(wires.adding("net1", mac: 1))
+            try await wires.change(wires.adding("net1", mac: 1))
             await pod.expect("02:53:4c:48:00:01")
             print("a link became a NIC of the guest after \(ContinuousClock.now - begin)")
             try await expect(["net1"], in: pod, "one link")
-            let during = try await census(wires)
+            let during = try await census(pod, wires.near)
             #expect(during.guestNICs.count == 2 && during.tapsInQEMU == before.tapsInQEMU + 1, "\(during)")
             let leaving = ContinuousClock.now
-            try await wires.near.run("ip link delete net1")
+            try await wires.change("ip link delete net1")
             await pod.expect("net-vnf: remove")
             print("a link that vanished was no NIC of the guest any more after \(ContinuousClock.now - leaving)")
             try await expect([], in: pod, "no link")
-            #expect(await eventually(within: .seconds(20)) { (try? await census(wires)) == before })
+            #expect(await eventually(within: .seconds(20)) { (try? await census(pod, wires.near)) == before })
         }
     }
 
@@ -127,7 +131,7 @@ import Testing
             await pod.expect("tiny-vnf: ready")
             let wires = try await Wires(pod)
             defer { try? wires.remove() }
-            let before = try await census(wires)
+            let before = try await census(pod, wires.near)
             let qemu = try pod.record.machine?.process
             var random = SeededGenerator(2026)
             var (made, round) = (0, 0)
@@ -138,39 +142,39 @@ import Testing
                 switch Int.random(in: 0..<5, using: &random) {
                 case 0:
                     kinds["eight at once", default: 0] += 1
-                    try await wires.near.run(
+                    try await wires.change(
                         names.enumerated().map { wires.adding($1, mac: $0) }.joined(separator: "\n"))
                     try await expect(Set(names), in: pod, "round \(round), eight at once")
-                    try await wires.near.run(names.map { "ip link delete \($0)" }.joined(separator: "\n"))
+                    try await wires.change(names.map { "ip link delete \($0)" }.joined(separator: "\n"))
                     made += 8
                 case 1:
                     kinds["gone in the middle", default: 0] += 1
-                    try await wires.near.run(wires.adding("net1", mac: round))
+                    try await wires.change(wires.adding("net1", mac: round))
                     try await Task.sleep(for: .milliseconds(Int.random(in: 0...600, using: &random)))
-                    try await wires.near.run("ip link delete net1")
+                    try await wires.change("ip link delete net1")
                     made += 1
                 case 2:
                     kinds["made anew at once", default: 0] += 1
-                    try await wires.near.run(wires.adding("net1", mac: 1))
+                    try await wires.change(wires.adding("net1", mac: 1))
                     try await expect(["net1"], in: pod, "round \(round), before it is made anew")
-                    try await wires.near.run("ip link delete net1\n" + wires.adding("net1", mac: 1))
+                    try await wires.change("ip link delete net1\n" + wires.adding("net1", mac: 1))
                     try await Task.sleep(for: .milliseconds(Int.random(in: 0...1200, using: &random)))
                     try await expect(["net1"], in: pod, "round \(round), made anew")
-                    try await wires.near.run("ip link delete net1")
+                    try await wires.change("ip link delete net1")
                     made += 2
                 case 3:
                     kinds["two by turns", default: 0] += 1
-                    try await wires.near.run(wires.adding("net1", mac: 1))
+                    try await wires.change(wires.adding("net1", mac: 1))
                     try await expect(["net1"], in: pod, "round \(round), the first")
-                    try await wires.near.run("ip link delete net1\n" + wires.adding("net2", mac: 2))
+                    try await wires.change("ip link delete net1\n" + wires.adding("net2", mac: 2))
                     try await expect(["net2"], in: pod, "round \(round), the second")
-                    try await wires.near.run("ip link delete net2")
+                    try await wires.change("ip link delete net2")
                     made += 2
                 default:
                     kinds["one", default: 0] += 1
-                    try await wires.near.run(wires.adding("net1", mac: round))
+                    try await wires.change(wires.adding("net1", mac: round))
                     try await expect(["net1"], in: pod, "round \(round), one")
-                    try await wires.near.run("ip link delete net1")
+                    try await wires.change("ip link delete net1")
                     made += 1
                 }
                 if round % 20 == 10 {
@@ -185,10 +189,11 @@ import Testing
             print("\(made) links in \(round) rounds: \(kinds)")
             #expect(try pod.record.machine?.process == qemu, "the same QEMU")
             try await Node.connected { runtime in
-                let fresh = try await Wires(Pod(runtime, adopting: pod))
-                var after = try await census(fresh)
+                // A connection that has not seen the rounds.
+                let pod = Pod(runtime, adopting: pod)
+                var after = before
                 let same = try await eventually(within: .seconds(30)) {
-                    after = try await census(fresh)
+                    after = try await census(pod, wires.near)
                     return after == before
                 }
                 #expect(same, "before: \(before); after: \(after)")
