@@ -57,14 +57,13 @@ public struct SandboxRemains: Sendable {
             attempt("release the links in \(path)") { try Self.unbind(path) }
         }
         // What still runs keeps what it has.
-        if problems.isEmpty {
-            if let machine = record.machine {
+        if problems.isEmpty, let machine = record.machine {
             attempt("take back access to switches") {
                 try GrantedSockets(file: directory.sockets).revokeAll(from: machine.user)
             }
         }
-        guard problems.isEmpty else { return problems }
-        if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
+        if problems.isEmpty {
+            if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }
             PlacementClaim.release(owner: directory, root: root)
             attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
         }
