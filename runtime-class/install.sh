@@ -74,6 +74,7 @@ check_packages() {
     need libvirt-daemon-driver-qemu '/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so' \
         '/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so'
     need dnsmasq-base /usr/sbin/dnsmasq
+    need nftables /usr/sbin/nft
     need genisoimage /usr/bin/genisoimage /usr/bin/mkisofs /usr/bin/xorrisofs
 }
 check_packages

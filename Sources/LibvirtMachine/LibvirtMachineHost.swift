@@ -130,6 +130,9 @@ public actor LibvirtMachineHost: MachineHost {
         networkRequest.grantedPaths = Set(
             (spec.linux?.devices ?? []).map(\.path) + volumes.socketDirectories)
         networkRequest.kept = nicNumbers
+        let resources = try PodResources(
+            spec, hugePageVolumes: volumes.hugePages, podCgroup: try containerCgroup(spec).parent)
+        networkRequest.grantedFunctions = Set(resources.devices)
         let accelerator = try AcceleratorChoice.decide(
             configuration.accelerator, root: root, emulator: Self.emulator)
         timeline.stamp("accelerator")
@@ -166,8 +169,6 @@ public actor LibvirtMachineHost: MachineHost {
             try network.takeFunctions()
             timeline.stamp("network planned")
 
-            let podCgroup = try containerCgroup(spec).parent
-            let resources = try PodResources(spec, hugePageVolumes: volumes.hugePages, podCgroup: podCgroup)
             let machineRequest = MachineRequest(
                 identity: identity(request, annotations),
                 cpuQuota: spec.linux?.resources?.cpu?.quota, cpuPeriod: spec.linux?.resources?.cpu?.period,

@@ -284,7 +284,9 @@ extension NetworkFollower {
 
         private mutating func detach(_ nic: InterfacePlan, _ now: Int64) throws {
             if let asked = leaving[nic.number], now - asked < pace.release { return }
-            if leaving[nic.number] != nil { follower.log("NIC \(nic.link): the guest has not let go of it; asked again") }
+            if leaving[nic.number] != nil {
+                follower.log("NIC \(nic.link): the guest has not let go of it; it is asked again")
+            }
             leaving[nic.number] = now
             if try !follower.machine.unplug(nic.number) { follower.departed.withLock { $0.append(nic.alias) } }
             if !follower.departed.withLock({ $0.isEmpty }) { follower.departure.signalEvent() }

@@ -21,7 +21,7 @@ enum NodeInspection {
             findings.append(.problem("configuration", "\(error)", "correct the file"))
         }
         findings += [qemu(), libvirt(), libvirtDriver(), accelerator(configuration)]
-        findings += programs() + accounts() + [cgroups(), tun()] + PlacementInspection.findings() + leftovers()
+        findings += programs() + networkPolicies() + accounts() + [cgroups(), tun()] + PlacementInspection.findings() + leftovers()
         return findings
     }
 
@@ -68,6 +68,28 @@ enum NodeInspection {
             File.exists(path)
                 ? .ok(name, path) : .problem(name, "\(path) is absent", "apt-get install \(package)")
         }
+    }
+
+    /// What masquerade needs, and who writes rules that guests on TAPs do not pass.
+    private static func networkPolicies() -> [NodeFinding] {
+        let nft = "/usr/sbin/nft"
+        // The kernel cuts names of processes at 15 bytes: multi-networkpolicy-iptables, -nftables, -tc.
+        let isEnforced = ((try? File.list("/proc")) ?? []).contains { name in
+            Int32(name) != nil && (try? File.text("/proc/\(name)/comm", limit: 64)) == "multi-networkpo\n"
+        }
+        return [
+            File.exists(nft)
+                ? .ok("nft", nft)
+                : .warning("nft", "\(nft) is absent", "apt-get install nftables, if pods shall have masquerade"),
+            isEnforced
+                ? .warning(
+                    "network policies", "multi-networkpolicy writes rules into pods' network namespaces",
+                    "frames of machines are redirected before such rules see them, except with masquerade; enforce "
+                        + "what holds for machines on the host's side of links or on the switch")
+                : .ok(
+                    "network policies",
+                    "nobody is seen to write rules into pods' network namespaces, which machines would not pass"),
+        ]
     }
 
     private static func accounts() -> [NodeFinding] {
