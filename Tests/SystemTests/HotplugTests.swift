@@ -197,8 +197,8 @@ import Testing
                     return after == before
                 }
                 #expect(same, "before: \(before); after: \(after)")
-                let verdict = try Node.slipway("verify", "hotplug")
-                #expect(!verdict.contains("drift"), "\(verdict)")
+                // It fails where the guest's NICs and what was planned disagree.
+                _ = try Node.slipwayItself(["verify", "hotplug"])
             }
         }
     }

@@ -42,9 +42,13 @@ extension Node {
 
     /// The command `slipway` of the same build as these tests, on the node.
     static func slipway(_ words: String..., milliseconds: Int32 = 60_000) throws -> String {
+        try slipwayItself(words + ["--runtime-endpoint", "unix://\(try socket)"], milliseconds: milliseconds)
+    }
+
+    /// The command `slipway` of the same build as these tests, for what asks no runtime.
+    static func slipwayItself(_ words: [String], milliseconds: Int32 = 60_000) throws -> String {
         let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
-        let spawn = Spawn("\(root)/.build/debug/slipway", words + ["--runtime-endpoint", "unix://\(try socket)"])
-        let (status, output) = try spawn.run(milliseconds: milliseconds)
+        let (status, output) = try Spawn("\(root)/.build/debug/slipway", words).run(milliseconds: milliseconds)
         #expect(status == .exited(0), "slipway \(words.joined(separator: " ")): \(output)")
         return output
     }

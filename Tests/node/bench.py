@@ -26,7 +26,7 @@ def ctr(*words):
     return subprocess.run(["ctr", "-a", address, "-n", "k8s.io", *words], capture_output=True, text=True)
 
 
-def manifest(name, memory="96Mi"):
+def manifest(name, memory="96Mi", image="tiny-vnf-kernel"):
     path = f"{work}/{name}.yaml"
     with open(path, "w") as file:
         file.write(f"""apiVersion: v1
@@ -36,7 +36,7 @@ spec:
   runtimeClassName: slipway
   containers:
   - name: machine
-    image: slipway.local/tiny-vnf-kernel:latest
+    image: slipway.local/{image}:latest
     imagePullPolicy: Never
     resources: {{limits: {{cpu: 1, memory: {memory}}}}}
 """)
@@ -198,31 +198,34 @@ def prefix():
     return re.search("^name=(.*)", open(f"{node}/node.env").read(), re.M)[1]
 
 
-def net_manifest(name, annotations=""):
-    path = f"{work}/{name}.yaml"
-    with open(path, "w") as file:
-        file.write(open(manifest(name, "160Mi")).read().replace("tiny-vnf-kernel", "net-vnf")
-                   .replace(f"{{name: {name}}}", f"{{name: {name}{annotations}}}"))
-    return path
-
-
 def shell(script):
     return subprocess.run(["sh", "-ec", script], check=True, capture_output=True, text=True).stdout
 
 
 class BareGuest:
-    """The same guest on the same bridge, under QEMU alone: a TAP is a port of the bridge, in place of the pod's veth."""
+    """The same guest on the same bridge, under QEMU alone: a TAP is a port of the bridge, in place of the pod's veth. It has
+    the pod's quota and share of the CPUs as well."""
 
-    def __init__(self, bridge, address):
+    kernel_arguments = "console=ttyS0 quiet panic=5 no_timer_check memhp_default_state=online"
+
+    def __init__(self, bridge, address, like):
         self.tap = bridge.rstrip("0") + "t"
         shell(f"ip tuntap add {self.tap} mode tap; ip link set {self.tap} master {bridge} up")
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-M", "q35,graphics=off", "-m", "160", "-nodefaults",
              "-display", "none", "-serial", "stdio", "-device", "virtio-rng-pci", "-kernel", f"{images}/vmlinuz",
-             "-initrd", f"{images}/net-vnf.initrd", "-append", "console=ttyS0 quiet", "-sandbox", "on",
+             "-initrd", f"{images}/net-vnf.initrd", "-append", self.kernel_arguments, "-sandbox", "on",
              "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
              "-device", "virtio-net-pci,netdev=net,mac=02:53:4c:00:00:01"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        # Beside the pod's machine in the pod's cgroup, with the same quota and share.
+        match = re.search(r"^\d+:[^:]*\bcpu\b[^:]*:(.*)", open(f"/proc/{like}/cgroup").read(), re.M)
+        theirs = f"/sys/fs/cgroup/cpu{match[1]}"
+        self.group = os.path.dirname(theirs) + "/bare"
+        os.makedirs(self.group, exist_ok=True)
+        for name in ("cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"):
+            open(f"{self.group}/{name}", "w").write(open(f"{theirs}/{name}").read())
+        open(f"{self.group}/cgroup.procs", "w").write(str(self.process.pid))
         self.seen = b""
         self.wait(b"tiny-vnf: ready")
         self.process.stdin.write(f"ip addr flush dev eth0; ip addr add {address}/24 dev eth0; ip link set eth0 up; "
@@ -238,6 +241,7 @@ class BareGuest:
         self.process.kill()
         self.process.wait()
         shell(f"ip link delete {self.tap}")
+        os.rmdir(self.group)
 
 
 def throughput(address, size):
@@ -253,14 +257,11 @@ def round_trip(address):
 
 def network(pairs=7, size=30_000_000):
     """Ratios to bare QEMU of throughput and round trips: each the median over pairs that are measured by turns."""
-    slipway("run", "-f", net_manifest("bench"), "--wait-ready", "tiny-vnf: ready")
+    slipway("run", "-f", manifest("bench", "160Mi", "net-vnf"), "--wait-ready", "tiny-vnf: ready")
     entry = pod("bench")
-    # The bare guest has no quota of CPU time.
-    for path in glob.glob(f"/sys/fs/cgroup/cpu/k8s.io/{entry['containers'][0]['id']}/cpu.cfs_quota_us"):
-        open(path, "w").write("-1")
     ours, bridge = entry["ip"], prefix() + "0"
     theirs = ours.rsplit(".", 1)[0] + ".250"
-    guest = BareGuest(bridge, theirs)
+    guest = BareGuest(bridge, theirs, record(entry["id"])[0]["machine"]["process"]["pid"])
     try:
         for address in ours, theirs:
             throughput(address, size)
@@ -281,7 +282,7 @@ def network(pairs=7, size=30_000_000):
 
 def nic_hotplug(cycles=10):
     """Milliseconds from `ip link add … netns` to the guest's kernel telling of the NIC, and to the sandbox's report."""
-    slipway("run", "-f", net_manifest("bench"), "--wait-ready", "tiny-vnf: ready")
+    slipway("run", "-f", manifest("bench", "160Mi", "net-vnf"), "--wait-ready", "tiny-vnf: ready")
     entry = pod("bench")
     data, directory = record(entry["id"])
     far = f"{prefix()}far"
@@ -318,7 +319,7 @@ def nics_start(name):
 
     def ask(*words):
         return subprocess.run([f"{binaries}/slipway", *words, *endpoint], check=True, capture_output=True, text=True).stdout
-    ask("run", "-f", net_manifest(name))
+    ask("run", "-f", manifest(name, "160Mi", "net-vnf"))
     entry = next(p for p in json.loads(ask("ps", "-o", "json")) if p["name"] == name)
     first = wait(lambda: log_line(entry["uid"], "tiny-vnf: init"))
     count = len(json.load(open(f"{record(entry['id'])[1]}/network.json"))["interfaces"])

@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
     # build
-    libvirt-dev libnuma-dev libseccomp-dev pkg-config binutils make jq git
+    libvirt-dev libnuma-dev libseccomp-dev pkg-config binutils gcc libc6-dev make jq git
     # a node: what runtime-class/install.sh needs as well
     containerd runc containernetworking-plugins libvirt-daemon-driver-qemu libvirt0 qemu-system-x86 qemu-utils seabios
     dnsmasq-base genisoimage iproute2
