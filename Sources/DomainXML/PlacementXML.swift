@@ -109,6 +109,10 @@ extension MachinePlan {
                     "threads": "\(topology.threads)",
                 ])
             if isKVM && isPinned { XML("cache", ["mode": "passthrough"]) }
+            // QEMU leaves it out of the host's model, and a guest without it takes AMD's threads for cores.
+            if isKVM && topology.threads > 1 && topologyExtensions {
+                XML("feature", ["policy": "require", "name": "topoext"])
+            }
             if showsCells {
                 XML("numa") { for (index, cell) in placement.cells.enumerated() { self.cell(index, cell) } }
             }

@@ -177,7 +177,8 @@ public actor LibvirtMachineHost: MachineHost {
                 hugePages: resources.hugePages, devices: resources.devices,
                 profile: configuration.profile == .standard ? .standard : .highPerformance,
                 boot: image.request, links: network.links,
-                hasVhostNet: File.exists("/dev/vhost-net"), annotations: machineAnnotations, accelerator: accelerator,
+                hasVhostNet: File.exists("/dev/vhost-net"), hasTopologyExtensions: Self.hasTopologyExtensions,
+                annotations: machineAnnotations, accelerator: accelerator,
                 defaultVCPUs: configuration.defaultVCPUs,
                 defaultMemory: configuration.defaultMemory, user: user.id, group: group)
             let claims = ClaimedPlan(owner: directory, root: root)
@@ -251,6 +252,11 @@ public actor LibvirtMachineHost: MachineHost {
             throw error
         }
     }
+
+    private static let hasTopologyExtensions: Bool = {
+        let lines = ((try? File.text("/proc/cpuinfo", limit: 1 << 24)) ?? "").split(separator: "\n")
+        return lines.first { $0.hasPrefix("flags") }?.split(separator: " ").contains("topoext") == true
+    }()
 
     private func identity(_ request: CreateRequest, _ annotations: CRIAnnotations) -> MachineIdentity {
         MachineIdentity(

@@ -47,6 +47,8 @@ public struct MachinePlan: Codable, Equatable, Sendable {
     public var nicPorts: Decision<Int>
     /// Whether the node has vhost-net.
     public var vhostNet: Bool
+    /// Whether the node's processors tell of threads and cores in AMD's way.
+    public var topologyExtensions: Bool
     /// The host's PCI functions that are the guest's, in the order of their PCI addresses in the guest.
     public var devices: [PassedDevice]
     /// The kind of cloud-init seed.

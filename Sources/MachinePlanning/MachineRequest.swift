@@ -28,6 +28,8 @@ public struct MachineRequest: Codable, Equatable, Sendable {
     public var links: [RequestedLink]
     /// Whether the node has `/dev/vhost-net`.
     public var hasVhostNet: Bool
+    /// Whether the node's processors tell of threads and cores in AMD's way (`topoext` in /proc/cpuinfo).
+    public var hasTopologyExtensions: Bool
     /// The pod's annotations.
     public var annotations: MachineAnnotations
     /// How the node executes guests, and why.
@@ -46,7 +48,7 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         identity: MachineIdentity, cpuQuota: Int64? = nil, cpuPeriod: UInt64? = nil, cpuShares: UInt64? = nil,
         cpus: CPUSet = [], mems: CPUSet = [], memoryLimit: UInt64? = nil,
         hugePages: HugePageSources = HugePageSources(), devices: [String] = [], profile: MachineProfile = .standard,
-        boot: BootRequest, links: [RequestedLink] = [], hasVhostNet: Bool = false,
+        boot: BootRequest, links: [RequestedLink] = [], hasVhostNet: Bool = false, hasTopologyExtensions: Bool = false,
         annotations: MachineAnnotations = MachineAnnotations(), accelerator: Decision<Accelerator>,
         defaultVCPUs: Int = 1,
         defaultMemory: UInt64 = 512 << 20, user: UInt32, group: UInt32
@@ -64,6 +66,7 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         self.boot = boot
         self.links = links
         self.hasVhostNet = hasVhostNet
+        self.hasTopologyExtensions = hasTopologyExtensions
         self.annotations = annotations
         self.accelerator = accelerator
         self.defaultVCPUs = defaultVCPUs

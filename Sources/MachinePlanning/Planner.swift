@@ -50,6 +50,7 @@ extension MachinePlan {
         nics = []
         nicPorts = Decision(0, "")
         vhostNet = request.hasVhostNet
+        topologyExtensions = request.hasTopologyExtensions
         sharedMemory = Self.sharedMemory(request)
         switch request.boot {
         case .disk(let source):

@@ -86,6 +86,8 @@ final class Exec {
     let environment: [String]
     var state = State.created
     var waiters: [CheckedContinuation<Exit, Never>] = []
+    /// Its client has said that there is no more to read, which may be before it is started.
+    var isInputClosed = false
     var input: Input?
     var gathered: GatheredInput?
     var outputs: [Output] = []

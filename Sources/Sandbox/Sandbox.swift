@@ -389,7 +389,9 @@ public actor Sandbox {
         if exec.isEmpty {
             container.input?.closeWriter()
         } else {
-            try find(exec, in: container).input?.closeWriter()
+            let exec = try find(exec, in: container)
+            exec.isInputClosed = true
+            exec.input?.closeWriter()
         }
     }
 

@@ -42,6 +42,7 @@ extension Sandbox {
             }
             if case .fifo(let path) = try Endpoint(exec.stdio.stdin) {
                 exec.input = try Input(path) { gathered.receive($0) }
+                if exec.isInputClosed { exec.input?.closeWriter() }
             } else {
                 gathered.receive([])
             }

@@ -60,6 +60,20 @@ private func parse(_ xml: String) throws -> Element {
         }
     }
 
+    /// An AMD guest takes threads for cores unless it is told otherwise (QEMU's target/i386/cpu.c, no_autoenable_flags).
+    @Test func threadsAreTold() throws {
+        var plan = try #require(try MachinePlan.samples().first).plan
+        for (accelerator, threads, extensions) in [
+            (Accelerator.kvm, 2, true), (.kvm, 2, false), (.kvm, 1, true), (.tcg, 2, true),
+        ] {
+            plan.accelerator.value = accelerator
+            plan.placement.topology.value.threads = threads
+            plan.topologyExtensions = extensions
+            let names = try parse(plan.domainXML(.sample)).all("feature").map { $0.attributes["name"] }
+            #expect(names == (accelerator == .kvm && threads == 2 && extensions ? ["topoext"] : []))
+        }
+    }
+
     @Test func everyDocumentParsesAndItsAddressesAreUnique() throws {
         for (name, plan) in try MachinePlan.samples() {
             let root = try parse(plan.domainXML(.sample))

@@ -87,6 +87,17 @@ extension Pod {
         try await pod.sandbox.closeInput("vm", exec: "e")
     }
 
+    /// A client whose stdin is empty says so before the command is started.
+    @Test(.timeLimit(.minutes(1))) func stdinThatEndsBeforeTheStart() async throws {
+        let (pod, _) = try await pod { .init(status: 3, output: $0.input) }
+        let stdin = try pod.directory.fifo("in")
+        try await pod.sandbox.exec(
+            "vm", exec: "e", stdio: Stdio(stdin: stdin), arguments: ["/bin/hostname"], environment: [])
+        try await pod.sandbox.closeInput("vm", exec: "e")
+        _ = try await pod.sandbox.start("vm", exec: "e")
+        #expect(try await pod.sandbox.wait("vm", exec: "e").status == 3)
+    }
+
     @Test func aGuestThatDoesNotAnswer() async throws {
         let (pod, _) = try await pod { _ in throw SandboxError(.unavailable, "no guest agent answers") }
         let path = try pod.directory.fifo("err")
