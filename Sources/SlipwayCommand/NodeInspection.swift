@@ -21,7 +21,9 @@ enum NodeInspection {
             findings.append(.problem("configuration", "\(error)", "correct the file"))
         }
         findings += [qemu(), libvirt(), libvirtDriver(), accelerator(configuration)]
-        findings += programs() + networkPolicies() + accounts() + [cgroups(), tun()] + PlacementInspection.findings() + leftovers()
+        findings +=
+            programs() + networkPolicies() + accounts() + [cgroups(), tun()] + PlacementInspection.findings()
+            + leftovers()
         return findings
     }
 
