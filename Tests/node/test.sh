@@ -36,7 +36,7 @@ run() { # TARGET COMMAND…
     shift
     local try
     for try in first second; do
-        if timeout --kill-after 10 1200 "$@" >"$work/$target.log" 2>&1; then break; fi
+        if timeout --kill-after 10 2400 "$@" >"$work/$target.log" 2>&1; then break; fi
         # Emulated guests on a busy machine now and then miss a deadline. What failed is shown, and tried once more.
         echo "$target failed at its $try try:"
         cat "$work/$target.log"
