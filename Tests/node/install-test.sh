@@ -31,7 +31,7 @@ new_root() { # NAME
         "$root"/usr/lib/x86_64-linux-gnu/libvirt/connection-driver
     echo root:x:0:0:root:/root:/bin/sh >"$root/etc/passwd"
     echo root:x:0: >"$root/etc/group"
-    touch "$root"/usr/bin/{qemu-system-x86_64,genisoimage} "$root"/usr/sbin/dnsmasq \
+    touch "$root"/usr/bin/{qemu-system-x86_64,genisoimage} "$root"/usr/sbin/{dnsmasq,nft} \
         "$root"/usr/share/seabios/bios-256k.bin "$root"/usr/lib/x86_64-linux-gnu/libvirt.so.0 \
         "$root"/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so
 }
