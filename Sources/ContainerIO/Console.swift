@@ -23,6 +23,9 @@ public final class Console: Sendable {
     /// Clients of the console socket at once.
     public static let maximumClients = 32
 
+    /// Bytes in one read from which on the port is in a hurry.
+    private static let burst = 64
+
     private let serial: FileDescriptor
     private let state = Mutex(State())
     private let typing = Mutex(())
@@ -45,6 +48,9 @@ public final class Console: Sendable {
             }
             for output in outputs { output.write(bytes) }
             for client in clients { client.writer.write(bytes) }
+            // A serial port sends each byte by itself. Whoever does not wait for the next one is not woken by it, and
+            // neither are the readers after it; QEMU's socket holds what 1 ms brings.
+            if bytes.count < Self.burst { usleep(1000) }
         }
         let (waiters, clients) = state.withLock { state in
             state.ended = true
