@@ -1,12 +1,14 @@
 # Targets for people: make demo, make test, make bench, make install. All need root; see README.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help dependencies shim command build demo test bench lab lab-shell fuzz lint install uninstall clean
+.PHONY: help dependencies shim command tests images lab-image build demo test bench lab lab-shell fuzz lint install \
+	uninstall clean
 
 SCRATCH := .build-release
 PROGRAMS := containerd-shim-slipway-v2 slipway-sandbox slipway
 BIN := $(CURDIR)/$(SCRATCH)/bin
-CACHE := $(or $(SLIPWAY_CACHE),/var/cache/slipway-build)
+export SLIPWAY_BIN := $(BIN)
+export SLIPWAY_CACHE ?= /var/cache/slipway-build
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -37,24 +39,34 @@ build: ## release programs in .build-release/bin
 	@for program in $(PROGRAMS); do strip -o $(BIN)/$$program $(SCRATCH)/release/$$program; done
 
 demo: dependencies shim command ## a VNF and a CNF on one network, on a private containerd
-	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/demo.sh
+	@Tests/node/demo.sh
 
-test: dependencies lint shim ## every test, root ones included
-	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/test.sh
+tests: # the program of all tests
+	@swift build --build-tests
+
+images: # what the system tests boot, into the cache: mostly a matter of waiting for Debian's mirror, and of one core
+	@Tests/node/test.sh images
+
+lab-image: # what the lab boots, and its state after that, into the cache
+	@Tests/lab/lab.sh image
+
+test: dependencies lint ## every test, root ones included
+	@$(MAKE) --no-print-directory --jobs=2 images shim tests
+	@Tests/node/test.sh
 
 lab: dependencies shim command ## the tests that need NUMA nodes, an IOMMU and cgroup v2: a virtual machine plays the node
-	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/test.sh '$(LAB_TESTS)'
+	@Tests/lab/test.sh '$(LAB_TESTS)'
 
 lab-shell: dependencies shim command ## a terminal in that virtual machine, which is gone afterwards
-	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/lab/shell.sh
+	@Tests/lab/shell.sh
 
 bench: dependencies shim command ## one JSON object a line
 	@swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product slipway-bench
 	@cp $(SCRATCH)/release/slipway-bench $(BIN)/
-	@SLIPWAY_BIN=$(BIN) SLIPWAY_CACHE=$(CACHE) Tests/node/bench.sh
+	@Tests/node/bench.sh
 
 fuzz: dependencies ## coverage-guided fuzzing of everything that parses what others send, a minute for each
-	@SLIPWAY_CACHE=$(CACHE) Tests/fuzz/run.sh 60
+	@Tests/fuzz/run.sh 60
 
 lint: ## format and style
 	@swift format lint --strict --recursive --parallel Package.swift Sources Tests
