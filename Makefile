@@ -60,10 +60,10 @@ lab: dependencies shim command ## the tests that need NUMA nodes, an IOMMU and c
 lab-shell: dependencies shim command ## a terminal in that virtual machine, which is gone afterwards
 	@Tests/lab/shell.sh
 
-bench: dependencies shim command ## one JSON object a line
+bench: dependencies shim command ## one JSON object a line; BENCH=start (shim, memory, placement, network): that part
 	@swift build --configuration release --static-swift-stdlib --scratch-path $(SCRATCH) --product slipway-bench
 	@cp $(SCRATCH)/release/slipway-bench $(BIN)/
-	@Tests/node/bench.sh
+	@Tests/node/bench.sh $(BENCH)
 
 fuzz: dependencies ## coverage-guided fuzzing of everything that parses what others send, a minute for each
 	@Tests/fuzz/run.sh 60

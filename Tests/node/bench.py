@@ -2,7 +2,8 @@
 """Measures Slipway on a private node and prints one JSON object a line.
 
 Absolute times mean little on a shared machine: every number stands beside a limit, or beside the same thing done without
-Slipway in the same run. Usage: bench.py NODE_DIR IMAGES_DIR NODE_DIR_WITH_16_NETWORKS, with SLIPWAY_BIN in the environment.
+Slipway in the same run. Usage: bench.py NODE_DIR IMAGES_DIR NODE_DIR_WITH_16_NETWORKS [PART…], with SLIPWAY_BIN in the
+environment; the parts are start, shim, memory, placement and network.
 """
 import glob, json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time
 
@@ -401,7 +402,7 @@ def memory():
     return median(s["Anonymous"] for s in sandboxes), median(s["Pss"] for s in sandboxes), median(overheads)
 
 
-try:
+def measure_start():
     _, _, arguments = machine_start()  # warms the page cache and the node's caches
     bare_start(arguments)
     ours, bare, empty, to_libvirt = [], [], [], []
@@ -419,13 +420,23 @@ try:
     report("devices_start_ms", alone - least, "ms",
            f"what the devices of a pod's machine cost the guest's start: bare QEMU without them takes {least:.0f} ms")
     report("start_to_libvirt_ms", statistics.median(to_libvirt), "ms", "from Task.Create until libvirt is asked for a domain")
+
+
+def measure_shim():
     starts = [front_start() for _ in range(runs * 4)]
     report("front_start_ms", statistics.median(s[1] for s in starts), "ms",
            f"limit 15, answer to a call included; start alone {statistics.median(s[0] for s in starts):.1f}")
     report("kill_to_exit_ms", statistics.median(kill_to_exit() for _ in range(runs)), "ms", "limit 250, aim 100")
+
+
+def measure_memory():
     anonymous, pss, qemu = memory()
     report("sandbox_anon_kb", anonymous, "kB", "limit 8500; 10 pods at once")
     report("sandbox_pss_kb", pss, "kB", "10 pods at once")
+    report("qemu_overhead_kb", qemu, "kB", "PSS of QEMU without the guest's RAM, median of 10 pods")
+
+
+def measure_placement():
     report("plan_us", bench("plan"), "us", "limit 2000; eight nodes, two cells, 200 pods' holdings")
     few, many, bare, verify = [], [], [], []
     # The first touch of a page is the host's to pay on a virtual machine.
@@ -441,6 +452,9 @@ try:
            f"limit 1.2 of a bare mmap with MAP_POPULATE in this run, {statistics.median(bare):.0f} ms: "
            f"{ours / statistics.median(bare):.2f}")
     report("verify_ms", statistics.median(verify), "ms", "a machine of two vCPUs and 544 huge pages, the node's reading included")
+
+
+def measure_network():
     rate, trip, rates, bare_rates, trips, bare_trips = network()
     report("net_throughput_ratio", rate, "", f"limit 0.95; {rates:.0f} Mbit/s, the same guest under bare QEMU {bare_rates:.0f}")
     report("net_rtt_ratio", trip, "", f"{trips:.0f} us, the same guest under bare QEMU {bare_trips:.0f} us")
@@ -454,7 +468,13 @@ try:
         sixteen.append(nics_start("bench16"))
     extra = statistics.median(t for t, _ in sixteen) - statistics.median(t for t, _ in one)
     report("nic16_start_extra_ms", extra, "ms", f"{sixteen[0][1]} NICs instead of {one[0][1]}, to the first line of init")
-    report("qemu_overhead_kb", qemu, "kB", "PSS of QEMU without the guest's RAM, median of 10 pods")
+
+
+parts = {"start": measure_start, "shim": measure_shim, "memory": measure_memory, "placement": measure_placement,
+         "network": measure_network}
+try:
+    for part in sys.argv[4:] or parts:
+        parts[part]()
 finally:
     for name in ["bench"] + [f"bench{number}" for number in range(10)]:
         slipway("rm", name, "--force", check=False)

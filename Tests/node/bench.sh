@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures on a private node; see bench.py.
+# bench.sh [PART…]      measures on a private node; see bench.py
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d /tmp/slipway-bench.XXXXXX)
@@ -26,4 +26,4 @@ EOF
 done
 NODE_CNI=$work/networks "$here/node.sh" up "$work/node16"
 "$here/node.sh" import "$work/node16" "$work/images/pause.tar" "$work/images/net-vnf.tar"
-python3 "$here/bench.py" "$work/node" "$work/images" "$work/node16"
+python3 "$here/bench.py" "$work/node" "$work/images" "$work/node16" "$@"
