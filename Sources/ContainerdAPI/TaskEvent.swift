@@ -1,5 +1,15 @@
 public import SwiftProtobuf
 
+/// Topics of our own, whose events are a `google.protobuf.Struct`: a type that every client of containerd can read.
+public enum NICTopic {
+    /// A NIC was plugged into the running guest: `container_id`, `link`.
+    public static let plugged = "/slipway/nic-plugged"
+    /// A NIC has left the running guest: `container_id`, `link`.
+    public static let unplugged = "/slipway/nic-unplugged"
+    /// A NIC could not be had or changed: `container_id`, `link`, `reason`.
+    public static let failed = "/slipway/nic-failed"
+}
+
 /// A message that is published under a topic of its own.
 public protocol TaskEvent: Message, Sendable {
     /// The topic, beginning with `/`.

@@ -32,6 +32,7 @@ public actor LibvirtMachineHost: MachineHost {
     private let executor: ThreadExecutor
     private let directory: StateDirectory
     private let root: String
+    private let events: any EventSink
     private let log: @Sendable (String) -> Void
 
     private var record: SandboxRecord
@@ -53,14 +54,16 @@ public actor LibvirtMachineHost: MachineHost {
     /// - Parameters:
     ///   - record: as the front wrote it.
     ///   - root: the directory of all sandboxes.
+    ///   - events: is told what becomes of NICs while a machine runs.
     public init(
         _ directory: StateDirectory, record: SandboxRecord, root: String = StateDirectory.defaultRoot,
-        log: @escaping @Sendable (String) -> Void
+        events: any EventSink, log: @escaping @Sendable (String) -> Void
     ) throws {
         executor = try ThreadExecutor("machine-host")
         self.directory = directory
         self.record = record
         self.root = root
+        self.events = events
         self.log = log
     }
 
@@ -237,7 +240,8 @@ public actor LibvirtMachineHost: MachineHost {
                 root: root, overhead: configuration.overhead)
             traces.machine = machine
             traces.follower = try NetworkFollower(
-                machine, network, networkRequest, monitor: monitor, directory: directory, log: log)
+                machine, network, networkRequest, monitor: monitor, directory: directory, log: log
+            ) { [events] link, change in events.publish(.nic(id: request.id, link: link, change)) }
             machines[request.id] = traces
             timeline.stamp("machine ready")
             // The plan, the capabilities and the domain's XML have passed through the heap; what comes is quiet.

@@ -5,6 +5,7 @@ import LinuxSystem
 import MachinePlanning
 import Netlink
 import PodNetwork
+import Sandbox
 import StateDirectory
 import Synchronization
 
@@ -36,6 +37,7 @@ final class NetworkFollower: Sendable {
     private let directory: StateDirectory
     private let pace: Pace
     private let log: @Sendable (String) -> Void
+    private let tell: @Sendable (String, NICChange) -> Void
 
     private let monitor: NetworkMonitor
     private let stop: FileDescriptor
@@ -49,10 +51,12 @@ final class NetworkFollower: Sendable {
     /// - Parameters:
     ///   - monitor: listens since before the machine's network was planned, so that nothing is missed.
     ///   - request: as for the machine's first plan.
+    ///   - tell: is told what becomes of a link's NIC. Must not block.
     /// - Throws: `SystemError`, `LibvirtError`.
     init(
         _ machine: LibvirtMachine, _ network: MachineNetwork, _ request: NetworkRequest, monitor: NetworkMonitor,
-        directory: StateDirectory, pace: Pace = Pace(), log: @escaping @Sendable (String) -> Void
+        directory: StateDirectory, pace: Pace = Pace(), log: @escaping @Sendable (String) -> Void,
+        tell: @escaping @Sendable (String, NICChange) -> Void
     ) throws {
         self.machine = machine
         self.network = network
@@ -61,6 +65,7 @@ final class NetworkFollower: Sendable {
         self.directory = directory
         self.pace = pace
         self.log = log
+        self.tell = tell
         stop = try FileDescriptor.event()
         stopped = try FileDescriptor.event()
         departure = try FileDescriptor.event()
@@ -193,7 +198,10 @@ extension NetworkFollower {
             var refused: [String: Failure] = [:]
             for refusal in refusals {
                 let name = refusal.link ?? ""
-                if failures[name]?.reason != "\(refusal)" { follower.log("NIC \(name): \(refusal)") }
+                if failures[name]?.reason != "\(refusal)" {
+                    follower.log("NIC \(name): \(refusal)")
+                    follower.tell(name, .failed(reason: "\(refusal)"))
+                }
                 refused[name] = Failure(reason: "\(refusal)", plan: nil, delay: 0, next: .max)
             }
             failures = failures.filter { $0.value.plan != nil }.merging(refused) { _, new in new }
@@ -249,6 +257,7 @@ extension NetworkFollower {
             let delay = min((failures[link]?.delay ?? pace.retry.first / 2) * 2, pace.retry.longest)
             if failures[link]?.reason != "\(error)" {
                 follower.log("NIC \(link): \(error); the guest is as it was, and it is tried again")
+                follower.tell(link, .failed(reason: "\(error)"))
             }
             failures[link] = Failure(reason: "\(error)", plan: plan, delay: delay, next: now + delay)
         }
@@ -269,6 +278,7 @@ extension NetworkFollower {
             nextConfirmation = now
             announce([nic])
             follower.log("NIC \(nic.link): plugged in as number \(nic.number), \(nic.mac)")
+            follower.tell(nic.link, .plugged)
             return true
         }
 
@@ -312,6 +322,7 @@ extension NetworkFollower {
                     follower.log("NIC \(nic.link): left the guest, but \(error)")
                 }
                 follower.log("NIC \(nic.link): unplugged")
+                follower.tell(nic.link, .unplugged)
                 // Its link may be back, or may have become another NIC.
                 lastChange = now
                 changedSince = changedSince ?? now

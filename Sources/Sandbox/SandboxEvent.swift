@@ -21,6 +21,18 @@ public enum SandboxEvent: Equatable, Sendable {
     case paused(id: String)
     /// The vCPUs run again.
     case resumed(id: String)
+    /// A running machine's NIC has changed.
+    case nic(id: String, link: String, NICChange)
+}
+
+/// What became of a NIC while its machine runs.
+public enum NICChange: Equatable, Sendable {
+    /// The guest has it.
+    case plugged
+    /// The guest has let go of it.
+    case unplugged
+    /// The guest is as it was, for the reason in the sentence; it is tried again where that may help.
+    case failed(reason: String)
 }
 
 /// How a process of a container ended.

@@ -46,7 +46,7 @@ public enum SandboxProcess {
         let publisher = EventPublisher(
             address: values["-ttrpc-address"] ?? "", namespace: record.namespace, log: log.write)
         let root = String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex))
-        let host = try LibvirtMachineHost(directory, record: record, root: root, log: log.write)
+        let host = try LibvirtMachineHost(directory, record: record, root: root, events: publisher, log: log.write)
         let ended = try FileDescriptor.event()
         let sandbox = Sandbox(
             namespace: record.namespace, id: record.id, host: host, events: publisher,

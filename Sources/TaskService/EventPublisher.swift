@@ -117,14 +117,15 @@ public final class EventPublisher: EventSink {
     }
 
     private func envelope(_ event: SandboxEvent) throws -> Containerd_Envelope {
-        func pack<Event: TaskEvent>(_ event: Event) throws -> Containerd_Envelope {
+        func pack(_ topic: String, _ event: some Message) throws -> Containerd_Envelope {
             try .with {
                 $0.timestamp = Google_Protobuf_Timestamp(Timestamp.now)
                 $0.namespace = namespace
-                $0.topic = Event.topic
+                $0.topic = topic
                 $0.event = try Google_Protobuf_Any(bare: event)
             }
         }
+        func pack<Event: TaskEvent>(_ event: Event) throws -> Containerd_Envelope { try pack(Event.topic, event) }
         switch event {
         case .created(let request, let pid):
             return try pack(
@@ -187,6 +188,20 @@ public final class EventPublisher: EventSink {
                 })
         case .paused(let id): return try pack(Event_TaskPaused.with { $0.containerID = id })
         case .resumed(let id): return try pack(Event_TaskResumed.with { $0.containerID = id })
+        case .nic(let id, let link, let change):
+            var fields = ["container_id": id, "link": link]
+            let topic =
+                switch change {
+                case .plugged: NICTopic.plugged
+                case .unplugged: NICTopic.unplugged
+                case .failed: NICTopic.failed
+                }
+            if case .failed(let reason) = change { fields["reason"] = reason }
+            return try pack(
+                topic,
+                Google_Protobuf_Struct.with {
+                    $0.fields = fields.mapValues { Google_Protobuf_Value(stringValue: $0) }
+                })
         }
     }
 }

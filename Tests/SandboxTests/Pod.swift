@@ -24,6 +24,7 @@ final class FakeEvents: EventSink {
             case .execStarted(let id, let exec, let pid): "exec-started \(id)/\(exec) \(pid)"
             case .paused(let id): "paused \(id)"
             case .resumed(let id): "resumed \(id)"
+            case .nic(let id, let link, let change): "nic \(id)/\(link) \(change)"
             }
         journal.note(line)
     }

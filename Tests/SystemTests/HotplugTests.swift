@@ -107,6 +107,14 @@ import Testing
             defer { try? wires.remove() }
             // The agent is there, and says what the guest has.
             let before = try await census(pod, wires.near)
+            let events = try Node.directory + "/events-of-plugged"
+            let listener = try Spawn(
+                "/bin/sh", ["-c", "exec ctr --address \"$0\" events >\"$1\"", try Node.socket, events]
+            ).start()
+            defer {
+                try? listener.signal(SIGKILL)
+                _ = try? listener.wait()
+            }
             let begin = ContinuousClock.now
             try await wires.change(wires.adding("net1", mac: 1))
             await pod.expect("02:53:4c:48:00:01")
@@ -120,6 +128,12 @@ import Testing
             print("a link that vanished was no NIC of the guest any more after \(ContinuousClock.now - leaving)")
             try await expect([], in: pod, "no link")
             #expect(await eventually(within: .seconds(20)) { (try? await census(pod, wires.near)) == before })
+            var told = ""
+            let heard = await eventually(within: .seconds(5)) {
+                told = (try? File.text(events, limit: 1 << 20)) ?? ""
+                return told.contains("/slipway/nic-plugged {") && told.contains("/slipway/nic-unplugged {")
+            }
+            #expect(heard, "containerd's events: \(told)")
         }
     }
 

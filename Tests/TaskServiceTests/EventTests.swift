@@ -65,6 +65,21 @@ import Testing
         #expect(containerd.inbox.lines == expected)
     }
 
+    @Test func whatBecomesOfNICs() async throws {
+        let containerd = try Containerd()
+        containerd.publisher.publish(.nic(id: "vm", link: "net1", .plugged))
+        containerd.publisher.publish(.nic(id: "vm", link: "net2", .failed(reason: "no place")))
+        containerd.publisher.publish(.nic(id: "vm", link: "net1", .unplugged))
+        #expect(await eventually { containerd.inbox.envelopes.count == 3 })
+        let envelopes = containerd.inbox.envelopes
+        #expect(
+            envelopes.map(\.topic) == ["/slipway/nic-plugged", "/slipway/nic-failed", "/slipway/nic-unplugged"])
+        #expect(envelopes.allSatisfy { $0.event.typeURL == "google.protobuf.Struct" })
+        let failed = try Google_Protobuf_Struct(serializedBytes: envelopes[1].event.value)
+        #expect(
+            failed.fields.mapValues(\.stringValue) == ["container_id": "vm", "link": "net2", "reason": "no place"])
+    }
+
     // MARK: Delivery
 
     @Test func containerdIsThereLater() async throws {
