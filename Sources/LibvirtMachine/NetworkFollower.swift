@@ -192,7 +192,7 @@ extension NetworkFollower {
         private mutating func note(_ refusals: [NetworkRefusal], _ now: Int64) {
             var refused: [String: Failure] = [:]
             for refusal in refusals {
-                let name = refusal.link ?? ""
+                let name = refusal.link
                 if failures[name]?.reason != "\(refusal)" { follower.log("NIC \(name): \(refusal)") }
                 refused[name] = Failure(reason: "\(refusal)", plan: nil, delay: 0, next: .max)
             }
