@@ -197,11 +197,12 @@ public actor LibvirtMachineHost: MachineHost {
             traces.network = network
             timeline.stamp("network applied")
 
-            if let kind = plan.cloudInit.seed {
-                try Seed.write(
-                    kind, to: directory.seed, plan: plan, network: network, spec: spec, overrides: volumes.seed)
-                timeline.stamp("seed")
+            let seed = try plan.cloudInit.seed.map { kind in
+                try Seed(
+                    writing: kind, to: directory.seed, plan: plan, network: network, spec: spec,
+                    overrides: volumes.seed)
             }
+            timeline.stamp("seed")
             guard let driver else { throw SandboxError(.internalError, "libvirt's driver was not opened") }
             let connection: Connection
             do {
@@ -237,7 +238,7 @@ public actor LibvirtMachineHost: MachineHost {
                 root: root, overhead: configuration.overhead)
             traces.machine = machine
             traces.follower = try NetworkFollower(
-                machine, network, networkRequest, monitor: monitor, directory: directory, log: log)
+                machine, network, networkRequest, monitor: monitor, seed: seed, directory: directory, log: log)
             machines[request.id] = traces
             timeline.stamp("machine ready")
             // The plan, the capabilities and the domain's XML have passed through the heap; what comes is quiet.

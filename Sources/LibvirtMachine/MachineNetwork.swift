@@ -171,12 +171,12 @@ final class MachineNetwork: Sendable {
         try File.removeTree(service.directory)
     }
 
-    /// As cloud-init is told.
+    /// As cloud-init is told, in the order of the guest's PCI bus.
     ///
     /// - Parameter nics: the NICs as they were planned.
     func guestNetwork(_ nics: [MachinePlan.NIC]) -> GuestNetwork {
         GuestNetwork(
-            interfaces: plan.interfaces.map { interface in
+            interfaces: plan.interfaces.sorted { $0.number < $1.number }.map { interface in
                 GuestNetwork.Interface(
                     name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.guestMTU),
                     addresses: interface.addresses.map { "\($0)" },
