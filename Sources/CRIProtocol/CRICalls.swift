@@ -163,6 +163,12 @@ extension CRICalls {
         return response.url
     }
 
+    /// Prepares the forwarding of TCP connections to ports of a pod's loopback; returns the URL of the streaming server.
+    public func portForward(_ request: CRIPortForwardRequest) async throws(CRIError) -> String {
+        let response: CRIPortForwardResponse = try await call(.portForward, request)
+        return response.url
+    }
+
     /// What a container uses now.
     public func containerStats(_ id: String) async throws(CRIError) -> CRIContainerStats {
         let request = CRIContainerStatsRequest.with { $0.containerID = id }

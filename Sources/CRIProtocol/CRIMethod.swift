@@ -17,6 +17,7 @@ public enum CRIMethod: String, CaseIterable, Sendable {
     case execSync = "ExecSync"
     case exec = "Exec"
     case attach = "Attach"
+    case portForward = "PortForward"
     case containerStats = "ContainerStats"
     case podSandboxStats = "PodSandboxStats"
     case listImages = "ListImages"

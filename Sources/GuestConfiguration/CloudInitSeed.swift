@@ -19,6 +19,9 @@ public struct CloudInitSeed: Equatable, Sendable {
     /// Content by file; every file is there.
     public let files: [File: [UInt8]]
 
+    /// The files that tell of the guest's NICs, which come and go while it runs; see ``rewrite(_:as:inImage:)``.
+    public static let networkFiles: [File] = [.metaData, .networkConfig]
+
     /// Makes the seed. Pure.
     ///
     /// - Parameters:
@@ -30,10 +33,13 @@ public struct CloudInitSeed: Equatable, Sendable {
     ///     `/etc/slipway/environment`. They are not in the meta-data, which every user of the guest may read.
     ///   - command: `process.args`; the guest finds them in `/etc/slipway/command` and in the meta-data.
     ///   - overrides: the files of the pod's seed directory.
+    ///   - room: bytes of white space, which neither JSON nor YAML minds, at the end of each of ``networkFiles`` that is
+    ///     made here, so that it can tell of more NICs later.
     /// - Throws: ``GuestConfigurationError/nul(field:)``, ``GuestConfigurationError/environment(index:)``.
     public init(
         _ kind: SeedKind = .noCloud, identity: GuestIdentity, network: GuestNetwork, machine: GuestMachine? = nil,
-        environment: [String] = [], command: [String] = [], overrides: [File: [UInt8]] = [:]
+        environment: [String] = [], command: [String] = [], overrides: [File: [UInt8]] = [:],
+        room: Int = 0
     ) throws(GuestConfigurationError) {
         for (field, text) in [
             ("hostname", identity.hostname), ("instanceID", identity.instanceID),
@@ -49,12 +55,13 @@ public struct CloudInitSeed: Equatable, Sendable {
         if let machine { slipway.append(("machine", machine.json)) }
         var metaData = kind == .noCloud ? identity.noCloud : identity.configDrive(machine)
         metaData += [("devices", network.devices), ("slipway", .object(slipway))]
-        let made: [File: String] = [
+        var made: [File: String] = [
             .metaData: JSONText.object(metaData).text() + "\n",
             .userData: "#cloud-config\n",
             .vendorData: kind == .noCloud ? vendorData.text : vendorData.json.text() + "\n",
             .networkConfig: (kind == .noCloud ? network.networkConfig : network.networkData).text() + "\n",
         ]
+        if room > 0 { for file in Self.networkFiles { made[file]? += String(repeating: " ", count: room) } }
         self.kind = kind
         files = made.mapValues { Array($0.utf8) }.merging(overrides) { _, override in override }
     }

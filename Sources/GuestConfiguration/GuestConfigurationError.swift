@@ -12,6 +12,10 @@ public enum GuestConfigurationError: Error, Equatable, Sendable, CustomStringCon
     case noImageProgram([String])
     /// The program that writes the image failed: its path and what it said.
     case imageProgram(String, output: String)
+    /// A file of an image has become longer than its place there: its length in bytes, and what it may be.
+    case noRoom(bytes: Int, room: Int)
+    /// An image does not hold what it was made of: its path.
+    case otherImage(String)
     /// A file could not be read or written.
     case system(SystemError)
 
@@ -29,6 +33,11 @@ public enum GuestConfigurationError: Error, Equatable, Sendable, CustomStringCon
                 + paths.joined(separator: ", ") + ")"
         case .imageProgram(let path, let output):
             "\(path) could not make the cloud-init seed: \(output)"
+        case .noRoom(let bytes, let room):
+            "a file of the cloud-init seed would have \(bytes) bytes, and \(room) are kept for it; a guest that boots again is "
+                + "told its earlier networks, until its container is started anew"
+        case .otherImage(let path):
+            "\(path): is not the cloud-init seed that was made"
         case .system(let error):
             error.description
         }

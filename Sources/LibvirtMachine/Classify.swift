@@ -38,8 +38,8 @@ extension SandboxError {
     private static func code(of error: GuestConfigurationError) -> Code {
         switch error {
         case .nul, .environment, .seedFile: .invalidArgument
-        case .noImageProgram: .failedPrecondition
-        case .imageProgram: .internalError
+        case .noImageProgram, .noRoom: .failedPrecondition
+        case .imageProgram, .otherImage: .internalError
         case .system(let cause): SandboxError(cause).code
         }
     }

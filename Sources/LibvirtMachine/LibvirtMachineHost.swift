@@ -200,11 +200,12 @@ public actor LibvirtMachineHost: MachineHost {
             traces.network = network
             timeline.stamp("network applied")
 
-            if let kind = plan.cloudInit.seed {
-                try Seed.write(
-                    kind, to: directory.seed, plan: plan, network: network, spec: spec, overrides: volumes.seed)
-                timeline.stamp("seed")
+            let seed = try plan.cloudInit.seed.map { kind in
+                try Seed(
+                    writing: kind, to: directory.seed, plan: plan, network: network, spec: spec,
+                    overrides: volumes.seed)
             }
+            timeline.stamp("seed")
             guard let driver else { throw SandboxError(.internalError, "libvirt's driver was not opened") }
             let connection: Connection
             do {
@@ -240,7 +241,7 @@ public actor LibvirtMachineHost: MachineHost {
                 root: root, overhead: configuration.overhead)
             traces.machine = machine
             traces.follower = try NetworkFollower(
-                machine, network, networkRequest, monitor: monitor, directory: directory, log: log
+                machine, network, networkRequest, monitor: monitor, seed: seed, directory: directory, log: log
             ) { [events] link, change in events.publish(.nic(id: request.id, link: link, change)) }
             machines[request.id] = traces
             timeline.stamp("machine ready")

@@ -147,7 +147,12 @@ final class MachineNetwork: Sendable {
     /// Brings the address service to what the NICs are now.
     func answer() throws {
         try state.withLock { state in
-            let links = state.answering.sorted { $0.key < $1.key }.map(\.value)
+            // What is told of a NIC is what it is now: its MTU may be another one since it was joined.
+            let links = state.plan.interfaces.sorted { $0.number < $1.number }.compactMap { interface in
+                state.answering[interface.number].map { link in
+                    AddressServiceLink(name: link.name, index: link.index, plan: interface, routes: link.routes)
+                }
+            }
             let configuration = AddressServiceConfiguration(links, dns: state.plan.dns, hostName: hostName)
             if let server = state.server {
                 try server.update(configuration)
@@ -171,12 +176,12 @@ final class MachineNetwork: Sendable {
         try File.removeTree(service.directory)
     }
 
-    /// As cloud-init is told.
+    /// As cloud-init is told, in the order of the guest's PCI bus.
     ///
     /// - Parameter nics: the NICs as they were planned.
     func guestNetwork(_ nics: [MachinePlan.NIC]) -> GuestNetwork {
         GuestNetwork(
-            interfaces: plan.interfaces.map { interface in
+            interfaces: plan.interfaces.sorted { $0.number < $1.number }.map { interface in
                 GuestNetwork.Interface(
                     name: interface.link, mac: "\(interface.mac)", mtu: Int(interface.guestMTU),
                     addresses: interface.addresses.map { "\($0)" },

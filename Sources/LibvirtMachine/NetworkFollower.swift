@@ -51,11 +51,12 @@ final class NetworkFollower: Sendable {
     /// - Parameters:
     ///   - monitor: listens since before the machine's network was planned, so that nothing is missed.
     ///   - request: as for the machine's first plan.
+    ///   - seed: what the guest is told at its next boot; nil: it is told nothing.
     ///   - tell: is told what becomes of a link's NIC. Must not block.
     /// - Throws: `SystemError`, `LibvirtError`.
     init(
         _ machine: LibvirtMachine, _ network: MachineNetwork, _ request: NetworkRequest, monitor: NetworkMonitor,
-        directory: StateDirectory, pace: Pace = Pace(), log: @escaping @Sendable (String) -> Void,
+        seed: Seed?, directory: StateDirectory, pace: Pace = Pace(), log: @escaping @Sendable (String) -> Void,
         tell: @escaping @Sendable (String, NICChange) -> Void
     ) throws {
         self.machine = machine
@@ -75,7 +76,7 @@ final class NetworkFollower: Sendable {
             departure.signalEvent()
         }
         try LinuxSystem.Thread.start("network") { [self] in
-            var course = Course(self)
+            var course = Course(self, seed)
             course.run()
             withExtendedLifetime(subscription) {}
             stopped.signalEvent()
@@ -115,8 +116,9 @@ extension NetworkFollower {
         private var unconfirmed: [Int: Int64] = [:]
         private var guestNames: [Int: String] = [:]
         private var reported: NetworkReport?
+        private var seed: Seed?
 
-        init(_ follower: NetworkFollower) { self.follower = follower }
+        init(_ follower: NetworkFollower, _ seed: Seed?) { (self.follower, self.seed) = (follower, seed) }
 
         private var network: MachineNetwork { follower.network }
         private var pace: Pace { follower.pace }
@@ -176,7 +178,7 @@ extension NetworkFollower {
                 forget(assessment.plan)
                 var hasChanged = false
                 for step in steps where attempt(step, now) { hasChanged = true }
-                if hasChanged { try network.answer() }
+                if hasChanged { try tell() }
             } catch {
                 follower.log("the pod's network cannot be followed: \(error); it is tried again")
                 changedSince = now + pace.retry.first
@@ -197,7 +199,7 @@ extension NetworkFollower {
         private mutating func note(_ refusals: [NetworkRefusal], _ now: Int64) {
             var refused: [String: Failure] = [:]
             for refusal in refusals {
-                let name = refusal.link ?? ""
+                let name = refusal.link
                 if failures[name]?.reason != "\(refusal)" {
                     follower.log("NIC \(name): \(refusal)")
                     follower.tell(name, .failed(reason: "\(refusal)"))
@@ -327,7 +329,14 @@ extension NetworkFollower {
                 lastChange = now
                 changedSince = changedSince ?? now
             }
-            try? network.answer()
+            do { try tell() } catch { follower.log("the guest's addresses: \(error)") }
+        }
+
+        /// Brings what the guest is told, when it asks and when it boots again, to what its NICs are now.
+        private mutating func tell() throws {
+            try network.answer()
+            let (machine, network) = (follower.machine.planned, network)
+            do { try seed?.follow(machine, network) } catch { follower.log("\(error)") }
         }
 
         private func announce(_ nics: [InterfacePlan]) {

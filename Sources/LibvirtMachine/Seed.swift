@@ -6,25 +6,52 @@ import MachinePlanning
 import OCIRuntimeSpec
 import PodNetwork
 
-/// The machine's cloud-init seed.
-enum Seed {
+/// The machine's cloud-init seed, which follows its NICs: a guest that boots again is told those that it has then.
+struct Seed: Sendable {
+    /// What a NIC takes in one of the files, with two addresses and as many routes.
+    private static let bytesPerNIC = 768
+
+    private let kind: SeedKind
+    private let path: String
+    private let identity: GuestIdentity
+    private let command: [String]
+    /// What the image holds of the files that tell of NICs, without those that the pod brought.
+    private var told: [CloudInitSeed.File: [UInt8]] = [:]
+
     /// Writes the image. Blocks for the run of one program.
     ///
     /// - Parameter overrides: the pod's own seed directory, whose files stand in place of ours.
-    static func write(
-        _ kind: SeedKind, to path: String, plan: MachinePlan, network: MachineNetwork, spec: Spec, overrides: String?
+    init(
+        writing kind: SeedKind, to path: String, plan: MachinePlan, network: MachineNetwork, spec: Spec,
+        overrides: String?
     ) throws {
-        let files = try overrides.map { directory in
+        let overriding = try overrides.map { directory in
             try CloudInitSeed.overrides(in: FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY), for: kind)
         }
-        let identity = GuestIdentity(
+        self.kind = kind
+        self.path = path
+        command = spec.process?.args ?? []
+        identity = GuestIdentity(
             hostname: plan.identity.podName, instanceID: plan.uuid.value, namespace: plan.identity.podNamespace,
             name: plan.identity.podName)
         let seed = try CloudInitSeed(
             kind, identity: identity, network: network.guestNetwork(plan.nics), machine: plan.guestMachine,
-            environment: DeviceEnvironment.rewriting(spec.process?.env ?? [], plan.guestAddresses),
-            command: spec.process?.args ?? [], overrides: files ?? [:])
+            environment: DeviceEnvironment.rewriting(spec.process?.env ?? [], plan.guestAddresses), command: command,
+            // For those that may come, and for more addresses of those that are there.
+            overrides: overriding ?? [:], room: (plan.nicPorts.value - plan.nics.count + 1) * Self.bytesPerNIC)
         try seed.writeImage(to: path)
+        for file in CloudInitSeed.networkFiles where overriding?[file] == nil { told[file] = seed.files[file] }
+    }
+
+    /// Brings the image, which QEMU has open, to what the NICs are now. Nothing is written where it says so already.
+    mutating func follow(_ plan: MachinePlan, _ network: MachineNetwork) throws {
+        guard !told.isEmpty else { return }
+        let seed = try CloudInitSeed(
+            kind, identity: identity, network: network.guestNetwork(plan.nics), machine: plan.guestMachine,
+            command: command)
+        for (file, old) in told {
+            told[file] = try CloudInitSeed.rewrite(old, as: seed.files[file] ?? [], inImage: path)
+        }
     }
 }
 

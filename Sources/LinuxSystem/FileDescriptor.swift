@@ -124,6 +124,21 @@ public final class FileDescriptor: Sendable {
         }
     }
 
+    /// Writes every byte at an offset (pwrite(2)), in one piece as far as the file system does.
+    public func write(_ bytes: [UInt8], at offset: Int64) throws(SystemError) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes { buffer in
+                pwrite(raw, buffer.baseAddress?.advanced(by: sent), buffer.count - sent, off_t(offset) + off_t(sent))
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .last("pwrite")
+            }
+            sent += count
+        }
+    }
+
     /// Writes what fits now; returns the number of bytes taken, 0 when a non-blocking descriptor is full.
     public func writeSome(_ bytes: ArraySlice<UInt8>) throws(SystemError) -> Int {
         while true {

@@ -2,7 +2,7 @@ import CLinux
 public import LinuxSystem
 
 /// An address of a link.
-public struct Address: Hashable, Sendable {
+public struct Address: Codable, Hashable, Sendable {
     /// The link's number.
     public var linkIndex: Int32
     /// The address with the prefix length of its network.
@@ -15,7 +15,7 @@ public struct Address: Hashable, Sendable {
     public var flags: Flags
 
     /// `RT_SCOPE_…` of rtnetlink(7).
-    public struct Scope: RawRepresentable, Hashable, Sendable {
+    public struct Scope: RawRepresentable, Codable, Hashable, Sendable {
         /// The kernel's number.
         public let rawValue: UInt8
         /// From the kernel's number.
@@ -29,7 +29,7 @@ public struct Address: Hashable, Sendable {
     }
 
     /// `IFA_F_…`.
-    public struct Flags: OptionSet, Hashable, Sendable {
+    public struct Flags: OptionSet, Codable, Hashable, Sendable {
         /// The bits.
         public let rawValue: UInt32
         /// From the kernel's bits.

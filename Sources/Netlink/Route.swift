@@ -2,7 +2,7 @@ import CLinux
 public import LinuxSystem
 
 /// A route to somewhere over one link. A route with several next hops is several values.
-public struct Route: Hashable, Sendable {
+public struct Route: Codable, Hashable, Sendable {
     /// Where it leads; ``IPPrefix/everything(_:)`` for a default route.
     public var destination: IPPrefix
     /// The next hop; nil when the destination is on the link itself.
@@ -90,5 +90,32 @@ extension RTNetlink {
         var request = MessageBuilder(type: Int(RTM_GETROUTE), flags: NLM_F_DUMP)
         request.append(rtmsg())
         return try dump(request, "list routes").flatMap { Route.routes($0) }
+    }
+
+    /// Makes a route over its link, in the place of one to the same destination with the same metric.
+    ///
+    /// - Parameter name: the link's name, for errors.
+    public func setRoute(_ route: Route, name: String) throws(SystemError) {
+        let family = route.destination.family
+        var header = rtmsg()
+        header.rtm_family = family.number
+        header.rtm_dst_len = UInt8(truncatingIfNeeded: route.destination.length)
+        header.rtm_table = UInt8(exactly: route.table) ?? UInt8(RT_TABLE_UNSPEC.rawValue)
+        header.rtm_protocol = route.origin
+        header.rtm_scope = route.scope.rawValue
+        header.rtm_type = route.type
+        if route.onLink { header.rtm_flags = UInt32(RTNH_F_ONLINK) }
+        var request = MessageBuilder(type: Int(RTM_NEWROUTE), flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)
+        request.append(header)
+        if route.destination.length > 0 { request.attribute(Int(RTA_DST.rawValue), route.destination.address.bytes) }
+        if let gateway = route.gateway, gateway.family == family {
+            request.attribute(Int(RTA_GATEWAY.rawValue), gateway.bytes)
+        } else if let gateway = route.gateway {
+            request.attribute(Int(RTA_VIA.rawValue), [gateway.family.number, 0] + gateway.bytes)
+        }
+        if let index = route.linkIndex { request.attribute(Int(RTA_OIF.rawValue), value: index) }
+        if let metric = route.metric { request.attribute(Int(RTA_PRIORITY.rawValue), value: metric) }
+        request.attribute(Int(RTA_TABLE.rawValue), value: route.table)
+        _ = try perform(request, "set route to \(route.destination) over", name)
     }
 }

@@ -51,6 +51,11 @@ struct InterfacePlanner {
             if plan.addresses.isEmpty { takeResult(&plan) }
         case .tap, .macvtap: break
         }
+        // Linux takes its routes and IPv6 addresses off a link that is switched off. The guest keeps what it was told until
+        // the link is switched on again.
+        if let earlier, !link.flags.contains(.up), earlier.binding.hasSameKind(as: binding) {
+            (plan.addresses, plan.routes) = (earlier.addresses, earlier.routes)
+        }
         return plan
     }
 

@@ -100,16 +100,17 @@ public struct NetworkAssessment: Equatable, Sendable {
         for var interface in plan.interfaces {
             if numbers[interface.link] == nil {
                 let free = (0..<limit).lazy.filter { !used.contains($0) }
-                guard let number = free.first(where: { !remembered.contains($0) }) ?? free.first else { continue }
+                guard let number = free.first(where: { !remembered.contains($0) }) ?? free.first else {
+                    refusals.append(
+                        .tooManyLinks(link: interface.link, found: plan.interfaces.count, limit: limit))
+                    continue
+                }
                 used.insert(number)
                 numbers[interface.link] = number
             }
             guard let number = numbers[interface.link] else { continue }
             interface.number = number
             numbered.append(interface)
-        }
-        if numbered.count < plan.interfaces.count {
-            refusals.append(.tooManyLinks(found: plan.interfaces.count, limit: limit))
         }
         plan.interfaces = numbered
     }

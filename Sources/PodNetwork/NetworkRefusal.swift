@@ -7,7 +7,7 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
     /// It has no Ethernet address that a NIC can have.
     case noStationAddress(link: String, found: String)
     /// The namespace has more links than a machine can have NICs.
-    case tooManyLinks(found: Int, limit: Int)
+    case tooManyLinks(link: String, found: Int, limit: Int)
     /// The pod asks for a binding that its link cannot have.
     case binding(link: String, asked: InterfaceSettings.BindingName, problem: String)
     /// The pod asks for something that the NIC cannot have.
@@ -21,14 +21,14 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
     /// Another NIC of the pod has the device already.
     case deviceTaken(link: String, device: String, by: String)
 
-    /// The interface that it concerns; nil for the pod as a whole.
-    public var link: String? {
+    /// The interface that it concerns.
+    public var link: String {
         switch self {
         case .notEthernet(let link, _), .routedIPvlan(let link, _), .noStationAddress(let link, _),
             .binding(let link, _, _), .setting(let link, _, _, _), .unknownInterface(let link, _),
-            .device(let link, _, _), .deviceNotGranted(let link, _), .deviceTaken(let link, _, _):
+            .device(let link, _, _), .deviceNotGranted(let link, _), .deviceTaken(let link, _, _),
+            .tooManyLinks(let link, _, _):
             link
-        case .tooManyLinks: nil
         }
     }
 
@@ -43,8 +43,9 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
                 + "set \"mode\": \"l2\" in the network's CNI configuration"
         case .noStationAddress(let link, let found):
             "link \(link) of the pod has \(found) as Ethernet address; accepted is a unicast address that is not zero"
-        case .tooManyLinks(let found, let limit):
-            "the pod has \(found) links; accepted are at most \(limit)"
+        case .tooManyLinks(let link, let found, let limit):
+            "link \(link) finds no place among the guest's NICs: the pod has \(found) links, and at most \(limit) are "
+                + "accepted; detach another network, or start the pod with a larger slipway.dev/hot-nics"
         case .binding(let link, let asked, let problem):
             "\(InterfaceSettings.annotation): \(link): binding=\(asked.rawValue) is not possible, as \(problem)"
         case .setting(let link, let field, let found, let accepted):

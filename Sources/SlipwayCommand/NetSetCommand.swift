@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import LinuxSystem
 internal import Netlink
 internal import PodNetwork
+internal import StateDirectory
 
 /// `slipway net set`.
 struct NetSetCommand: AsyncParsableCommand {
@@ -9,8 +10,9 @@ struct NetSetCommand: AsyncParsableCommand {
         commandName: "set",
         abstract: "Change a link of a running pod.",
         discussion: """
-            Changes the link in the pod's network namespace; the sandbox does the same to the guest's NIC. A link that \
-            is switched off loses its routes in the namespace, as everywhere in Linux.
+            Changes the link in the pod's network namespace; the sandbox does the same to the guest's NIC. Linux takes \
+            its routes and IPv6 addresses off a link that is switched off. The guest is told them nevertheless, and \
+            --link up gives the link those back that --link down has taken.
 
             EXAMPLES
               slipway net set router net1 --mtu 9000
@@ -55,17 +57,26 @@ struct NetSetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let entry = try SandboxEntry.find(pod, root: options.root)
-        let (interface, change) = (interface, change)
+        let (interface, change, note) = (interface, change, entry.directory.switchedOff(interface))
         try await NetworkNamespace(path: entry.requireNamespace()).run {
             let netlink = try RTNetlink()
             let links = try netlink.links().filter { !$0.isMadeForGuest && !$0.flags.contains(.loopback) }
-            guard links.contains(where: { $0.name == interface }) else {
+            guard let link = links.first(where: { $0.name == interface }) else {
                 throw CommandFailure(
                     .notFound,
                     "pod \(entry.pod) has no link \"\(interface)\"; it has \(links.map(\.name).joined(separator: ", "))"
                 )
             }
+            if change.up == false, link.flags.contains(.up) {
+                try SwitchedOffLink(link, netlink).write(to: note)
+            }
             try netlink.changeLink(interface, change)
+            if change.up == true {
+                if let taken = SwitchedOffLink(readingFrom: note), taken.linkIndex == link.index {
+                    try taken.giveBack(to: link, netlink)
+                }
+                try File.remove(note)
+            }
         }
     }
 }

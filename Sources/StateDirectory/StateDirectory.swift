@@ -66,6 +66,8 @@ public struct StateDirectory: Hashable, Sendable {
     public var functions: String { "\(path)/functions" }
     /// The records of networks that were attached by hand, one a file.
     public var attachments: String { "\(path)/attachments" }
+    /// What a link had that was switched off by hand, as JSON.
+    public func switchedOff(_ link: String) -> String { "\(path)/off-\(link).json" }
     /// The sandbox process's own log.
     public var log: String { "\(path)/sandbox.log" }
 }

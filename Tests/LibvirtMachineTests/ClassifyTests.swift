@@ -22,7 +22,7 @@ struct ClassifyTests {
         (GuestConfigurationError.noImageProgram([]), .failedPrecondition),
         (GuestConfigurationError.imageProgram("/x", output: ""), .internalError),
         (GuestConfigurationError.system(SystemError("write", code: 28)), .resourceExhausted),
-        (NetworkRefusal.tooManyLinks(found: 99, limit: 8), .failedPrecondition),
+        (NetworkRefusal.tooManyLinks(link: "net9", found: 99, limit: 8), .failedPrecondition),
         (LibvirtError(operation: "x", code: 86, message: "x"), .unavailable),
         (LibvirtError(operation: "x", code: 42, message: "x"), .notFound),
         (LibvirtError(operation: "x", code: 1, message: "x"), .internalError),

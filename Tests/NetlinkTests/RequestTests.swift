@@ -75,6 +75,37 @@ import Testing
             ])
     }
 
+    @Test func setRoute() throws {
+        let gateway = try #require(IPAddress("10.1.0.1"))
+        let other = try #require(IPAddress("fe80::1"))
+        let destination = try #require(IPPrefix("198.51.100.0/24"))
+        try netlink.setRoute(
+            Route(destination: destination, gateway: gateway, linkIndex: 7, metric: 100, onLink: true), name: "net1")
+        try netlink.setRoute(
+            Route(destination: .everything(.v4), gateway: other, linkIndex: 7, table: 1000, scope: .link), name: "net1")
+        #expect(
+            channel.requests == [
+                hex(
+                    """
+                    44000000 1800 0505 00000000 00000000        ; RTM_NEWROUTE, REQUEST|ACK|CREATE|REPLACE
+                    02 18 00 00 fe 03 00 01 04000000            ; rtmsg: main table, static by boot, ONLINK
+                    0800 0100 c6336400                          ; RTA_DST
+                    0800 0500 0a010001                          ; RTA_GATEWAY
+                    0800 0400 07000000                          ; RTA_OIF
+                    0800 0600 64000000                          ; RTA_PRIORITY
+                    0800 0f00 fe000000                          ; RTA_TABLE
+                    """),
+                hex(
+                    """
+                    44000000 1800 0505 00000000 00000000
+                    02 00 00 00 00 03 fd 01 00000000            ; the table's number is too large for the header
+                    1600 1200 0a00 fe800000000000000000000000000001 0000  ; RTA_VIA
+                    0800 0400 07000000
+                    0800 0f00 e8030000
+                    """),
+            ])
+    }
+
     @Test func addAddress() throws {
         let prefix = try #require(IPPrefix("10.88.0.5/16"))
         try netlink.addAddress(

@@ -176,7 +176,7 @@ import Testing
         #expect(try plan([l2]).interfaces.count == 1)
         let mute = Link(index: 2, name: "net1", kind: "veth")
         #expect(throws: NetworkRefusal.noStationAddress(link: "net1", found: "nothing")) { try plan([mute]) }
-        #expect(throws: NetworkRefusal.tooManyLinks(found: 65, limit: 64)) {
+        #expect(throws: NetworkRefusal.tooManyLinks(link: "net66", found: 65, limit: 64)) {
             try plan((2...66).map { veth($0, "net\($0)") })
         }
     }

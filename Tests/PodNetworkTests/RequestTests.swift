@@ -274,7 +274,7 @@ import Testing
         #expect(try numbers(["eth0", "net3"], NetworkRequest(kept: ["eth0": -1, "net3": .max])) == [0, 1])
         let full = assess(links, NetworkRequest(kept: kept, numberLimit: 3))
         #expect(full.plan.interfaces.map(\.link) == ["eth0", "net1", "net2"])
-        #expect(full.refusals == [.tooManyLinks(found: 4, limit: 3)])
+        #expect(full.refusals == [.tooManyLinks(link: "net3", found: 4, limit: 3)])
         #expect(assess(links, NetworkRequest(numberLimit: -1)).plan.interfaces.isEmpty)
     }
 

@@ -142,6 +142,33 @@ import Testing
         #expect(fourth.steps(to: fifth) == [.replug(from: fourth.interfaces[0], to: fifth.interfaces[0])])
     }
 
+    /// A link that is switched off loses routes and IPv6 addresses by the kernel's doing; the guest is told them until it
+    /// is switched on again.
+    @Test(arguments: ["", "eth0: binding=masquerade"]) func aLinkIsSwitchedOff(settings: String) throws {
+        let addresses = try ["10.1.0.5/24", "fd00:1::5/64"].map { Address(linkIndex: 2, prefix: try ipPrefix($0)) }
+        let routes = [
+            Route(destination: try ipPrefix("198.51.100.0/24"), gateway: try ipAddress("10.1.0.1"), linkIndex: 2),
+            Route(destination: .everything(.v6), gateway: try ipAddress("fd00:1::1"), linkIndex: 2),
+        ]
+        func next(
+            _ guest: NetworkPlan?, _ flags: Link.Flags, _ addresses: [Address], _ routes: [Route]
+        ) throws -> NetworkPlan {
+            let link = Link(index: 2, name: "eth0", kind: "veth", mac: try mac(1), mtu: 1500, flags: flags)
+            var request = NetworkRequest(guest: guest?.interfaces ?? [])
+            request.settings = try InterfaceSettings.parse(settings)
+            return try NetworkPlan(links: [link], addresses: addresses, routes: routes, request: request)
+        }
+        let first = try next(nil, [.up, .lowerUp], addresses, routes)
+        #expect(first.interfaces[0].addresses.count == 2)
+        let off = try next(first, [], Array(addresses.prefix(1)), [])
+        #expect(first.steps(to: off) == [.setLink(off.interfaces[0])])
+        let on = try next(off, [.up, .lowerUp], addresses, routes)
+        #expect(on == first)
+        // What it comes back with is what counts.
+        let bare = try next(off, [.up, .lowerUp], Array(addresses.prefix(1)), [])
+        #expect(bare.interfaces[0].addresses.count == 1)
+    }
+
     @Test func readBack() throws {
         let (old, new) = (try interface("net1", 1), try interface("net1", 1, .masquerade(ports: [.init(.udp, 53)])))
         let steps: [NetworkStep] = [

@@ -152,6 +152,53 @@ import Testing
         }
     }
 
+    /// Linux takes routes and IPv6 addresses off a link that is switched off; what the command has switched off comes back
+    /// as it was, as CNI's bridge and its ptp leave a link.
+    @Test(arguments: [
+        """
+        ip addr add 10.1.0.5/24 dev net1; ip addr add fd00:1::5/64 dev net1 nodad
+        ip route add 198.51.100.0/24 via 10.1.0.1 metric 7; ip route add default via 10.1.0.1 table 1000
+        ip -6 route add fd00:2::/64 via fd00:1::1
+        """,
+        """
+        ip addr add 10.1.0.5/24 dev net1; ip route del 10.1.0.0/24 dev net1
+        ip route add 10.1.0.1 dev net1; ip route add 10.1.0.0/24 via 10.1.0.1; ip route add 203.0.113.9 via inet6 fe80::1 dev net1
+        ip addr add fd00:1::5/64 dev net1 nodad noprefixroute
+        ip -6 route add fd00:1::1 dev net1; ip -6 route add fd00:1::/64 via fd00:1::1
+        """,
+    ]) func whatWasSwitchedOffComesBack(setUp: String) async throws {
+        let pod = try await Pod()
+        @Sendable func shell(_ script: String) async throws -> String {
+            var spawn = Spawn("/bin/sh", ["-ec", script])
+            spawn.networkNamespace = pod.namespace.descriptor
+            let (status, output) = try spawn.run(milliseconds: 10_000)
+            #expect(status == .exited(0), "\(script): \(output)")
+            return output
+        }
+        let routes =
+            "ip -o addr show dev net1 scope global; ip route show table all dev net1 type unicast;"
+            + " ip -6 route show table all dev net1 type unicast | grep -v fe80"
+        _ = try await shell(
+            "ip link add net1 type veth peer name far; ip link set far up; ip link set net1 up\n" + setUp)
+        let before = try await shell(routes)
+        for _ in 0..<2 {
+            try await pod.run("set", "router", "net1", "--link", "down")
+            let off = try await shell("ip route show table all dev net1 type unicast; ip -6 addr show dev net1")
+            #expect(off.isEmpty)
+            // It is off already, which is nothing to note.
+            try await pod.run("set", "router", "net1", "--link", "down")
+            try await pod.run("set", "router", "net1", "--link", "up")
+            #expect(try await shell(routes) == before)
+            #expect(!File.exists(pod.directory.switchedOff("net1")))
+        }
+        // A link that was made anew meanwhile has what it was given then.
+        try await pod.run("set", "router", "net1", "--link", "down")
+        _ = try await shell("ip link delete net1; ip link add net1 type veth peer name far")
+        try await pod.run("set", "router", "net1", "--link", "up")
+        #expect(try await shell("ip route show table all dev net1 type unicast").isEmpty)
+        #expect(!File.exists(pod.directory.switchedOff("net1")))
+    }
+
     /// A pod that has ended: nothing is attached any more, but what is left can be detached, and goes with the rest.
     @Test func aPodThatHasEnded() async throws {
         let pod = try await Pod(isRunning: false)

@@ -11,7 +11,7 @@ import Testing
 /// Links that come to a running pod and leave it, as whoever changes the pod's network namespace makes them.
 @Suite(.serialized, .timeLimit(.minutes(20))) struct HotplugTests {
     /// A pod's network namespace, and one for the far ends of its veths.
-    private struct Wires {
+    struct Wires {
         let near: Place
         let far: String
 

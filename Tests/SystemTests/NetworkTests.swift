@@ -17,13 +17,7 @@ import Testing
 
     /// The guest's NICs in the order of their PCI addresses.
     private func nics(_ pod: Pod) async throws -> [NIC] {
-        let script = """
-            for link in /sys/class/net/*; do
-                [ -e $link/device ] || continue
-                echo $(basename $(readlink -f $link/device/..)) ${link##*/} $(cat $link/address)
-            done | sort
-            """
-        return try await Place.guest(pod).run(script).split(separator: "\n").map { line in
+        try await Place.guest(pod).nics().map { line in
             let words = line.split(separator: " ")
             return NIC(name: String(words[1]), mac: String(words[2]))
         }
@@ -327,7 +321,7 @@ import Testing
 
 extension Frame {
     /// Whether an IPv4 or IPv6 packet comes from an address.
-    fileprivate func isFrom(_ address: String) -> Bool {
+    func isFrom(_ address: String) -> Bool {
         var bytes = [UInt8](repeating: 0, count: 16)
         let (family, size, at) = type == "0800" ? (AF_INET, 4, 14 + 12) : (AF_INET6, 16, 14 + 8)
         guard inet_pton(family, address, &bytes) == 1 else { return false }

@@ -69,6 +69,17 @@ enum Place: Sendable, CustomStringConvertible {
         return String(words[place + 1])
     }
 
+    /// A guest's NICs in the order of their PCI addresses: `0000:02:00.0 eth1 0a:58:…`.
+    func nics() async throws -> [String] {
+        let script = """
+            for link in /sys/class/net/*; do
+                [ -e $link/device ] || continue
+                echo $(basename $(readlink -f $link/device/..)) ${link##*/} $(cat $link/address)
+            done | sort
+            """
+        return try await run(script).split(separator: "\n").map(String.init)
+    }
+
     /// Records the frames of a link while `body` runs, as `netprobe capture` prints them.
     func capture(_ link: String, while body: () async throws -> Void) async throws -> [Frame] {
         guard case .namespace(_, let path) = self else {

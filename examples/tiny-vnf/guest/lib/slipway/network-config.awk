@@ -38,7 +38,7 @@ END {
         for (j = 0; (c, "routes/" j "/to") in C; j++)
             route(C[c, "routes/" j "/to"], C[c, "routes/" j "/via"], d, C[c, "routes/" j "/metric"])
         if (C[c, "dhcp4"] ~ /^(true|yes)$/)
-            print "udhcpc -q -n -t 5 -T 1 -A 1 -S -i " d " -s /lib/slipway/udhcpc >/dev/null 2>&1"
+            print "udhcpc -q -n -t 5 -T 1 -A 1 -S -O staticroutes -O mtu -i " d " -s /lib/slipway/udhcpc >/dev/null 2>&1"
         for (j = 0; (c, "nameservers/search/" j) in C; j++) search = search " " C[c, "nameservers/search/" j]
         for (j = 0; (c, "nameservers/addresses/" j) in C; j++)
             if (address(C[c, "nameservers/addresses/" j])) servers = servers "nameserver " C[c, "nameservers/addresses/" j] "\n"
