@@ -61,9 +61,10 @@ public struct Attachments: Sendable {
                 attachment.phase = .failed(error.description)
                 try? write(attachment)
             } else {
-                try? removeInformation(arguments)
                 try? File.remove(file(interface))
             }
+            // There is no device, whatever else is left.
+            try? removeInformation(arguments)
             throw error
         }
         do throws(CNIError) {

@@ -131,6 +131,8 @@ extension NetworkFollower {
         /// Devices that may still be in the hands of plugins: since when they have been seen, and when they are looked at
         /// again, by interface.
         private var arriving: [String: (since: Int64, next: Int64)] = [:]
+        /// Numbers of NICs that were plugged in while the machine ran.
+        private var pluggedIn: Set<Int> = []
         /// When it is looked whether QEMU has connected to a switch that came back, by number.
         private var reconnecting: [Int: Int64] = [:]
         /// Changes of the node's files and of the directories of switches' sockets; nil where the kernel gives no more
@@ -253,7 +255,7 @@ extension NetworkFollower {
         private mutating func followSwitches(_ now: Int64) throws {
             for nic in network.letInAgain() {
                 follower.log("NIC \(nic.link): its switch has made its socket anew")
-                reconnecting[nic.number] = now + pace.reconnection
+                if pluggedIn.contains(nic.number) { reconnecting[nic.number] = now + pace.reconnection }
             }
             for nic in network.plan.interfaces {
                 if leaving[nic.number] != nil {
@@ -348,6 +350,7 @@ extension NetworkFollower {
             waiting[nic.linkIndex] = nil
             arriving[nic.link] = nil
             try follower.machine.plug(nic, into: network)
+            pluggedIn.insert(nic.number)
             failures[nic.link] = nil
             unconfirmed[nic.number] = now + pace.confirmation.longest
             nextConfirmation = now
@@ -397,6 +400,7 @@ extension NetworkFollower {
             }
             for nic in network.plan.interfaces where aliases.contains(nic.alias) {
                 leaving[nic.number] = nil
+                pluggedIn.remove(nic.number)
                 reconnecting[nic.number] = nil
                 absent[nic.number] = nil
                 unconfirmed[nic.number] = nil

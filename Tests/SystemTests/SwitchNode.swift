@@ -3,6 +3,7 @@ import CRIProtocol
 import FoundationEssentials
 import Glibc
 import LinuxSystem
+import PodNetwork
 import StateDirectory
 import TestSupport
 import Testing
@@ -76,7 +77,8 @@ struct SwitchNode: SuiteTrait, TestScoping {
             }
             #expect(try ovs.granted == [:], "access lists are left")
             #expect(try File.list(ovs.sockets) == [], "sockets are left")
-            #expect(!File.exists("/run/k8s.cni.cncf.io"), "device information is left")
+            let devices = (try? File.list(DeviceInformation.cniDirectory)) ?? []
+            #expect(!devices.contains { file in [a, b, c].contains { file.contains($0.id) } }, "\(devices)")
         }
     }
 }
