@@ -174,7 +174,7 @@ import Testing
                     "net1: the guest cannot have it: network, link net1: is a vhost-user socket, and the machine's memory "
                         + "is not shared; start the pod with slipway.dev/shared-memory: \"true\""), "\(output)")
             #expect(try shared.ovs.granted == before)
-            #expect(try report(pod, "eth0")?.state == .up)
+            #expect(try await eventually { try report(pod, "eth0")?.state == .up })
             _ = try Node.slipwayItself(["net", "detach", "vhost-m", "net1"])
             #expect(try devices(of: pod) == [])
             try await pod.remove()
@@ -196,8 +196,11 @@ import Testing
             let file = try write(device("server", server), for: pod, "net2")
             defer { remove(file) }
             try await pod.start(image: Self.image, mounts: [(of: "\(ovs.directory)/run", at: "/run/switch")])
-            #expect(try report(pod, "net1")?.binding == "vhost-user \(client)")
-            #expect(try report(pod, "net2")?.binding == "vhost-user \(server)")
+            let areThere = try await eventually {
+                try report(pod, "net1")?.binding == "vhost-user \(client)"
+                    && report(pod, "net2")?.binding == "vhost-user \(server)"
+            }
+            #expect(areThere, "\((try? File.text(pod.state.network)) ?? "none")")
             #expect(try ovs.granted.values.reduce(0, +) == before.values.reduce(0, +) + 2)
             #expect(try File.list(ovs.sockets).contains("killed-s"))
 
