@@ -178,8 +178,9 @@ let package = Package(
         tests(
             "LibvirtMachine",
             [
-                "Configuration", "DiskImage", "GuestConfiguration", "Libvirt", "MachinePlanning", "PodNetwork",
-                "Sandbox", "StateDirectory", "TestSupport",
+                "CNI", "Configuration", "DiskImage", "GuestConfiguration", "Libvirt", "MachinePlanning", "Netlink",
+                "PodNetwork",
+                "Sandbox", "StateDirectory", "SwitchSocket", "TestSupport",
             ]),
         tests("Cgroup"),
         tests("CNI", ["CLinux", "TestSupport"]),
@@ -220,7 +221,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "CRIProtocol", "HostTopology", "LinuxSystem", "MachineVerification", "Netlink", "PodNetwork",
+                "CLinux", "CRIProtocol", "HostTopology", "LinuxSystem", "MachineVerification", "Netlink", "PodNetwork",
                 "StateDirectory", "TestSupport",
                 protobuf,
             ],

@@ -63,6 +63,8 @@ public struct Attachments: Sendable {
             } else {
                 try? File.remove(file(interface))
             }
+            // There is no device, whatever else is left.
+            try? removeInformation(arguments)
             throw error
         }
         do throws(CNIError) {
@@ -73,6 +75,7 @@ public struct Attachments: Sendable {
             try write(attachment)
         } catch {
             try? runner.delete(network, arguments, result: attachment.result, halting: false)
+            try? removeInformation(arguments)
             throw error
         }
         return attachment
@@ -96,7 +99,18 @@ public struct Attachments: Sendable {
         attachment.arguments.namespace = namespace
         let runner = PluginRunner(path: attachment.path, milliseconds: milliseconds, deadline: deadline)
         try runner.delete(attachment.network, attachment.arguments, result: attachment.result, halting: halting)
-        do throws(SystemError) { try File.remove(file(interface)) } catch { throw .system(error) }
+        do throws(SystemError) {
+            try removeInformation(attachment.arguments)
+            try File.remove(file(interface))
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Plugins may leave what they wrote about their device to whoever named the file, as Multus removes it.
+    private func removeInformation(_ arguments: PluginArguments) throws(SystemError) {
+        guard let file = arguments.deviceInformation else { return }
+        try File.remove(file)
     }
 
     /// CHECK of one attachment.

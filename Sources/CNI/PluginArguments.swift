@@ -62,6 +62,13 @@ public struct PluginArguments: Equatable, Sendable {
         return arguments
     }
 
+    /// The file in which a plugin describes the device that it has made (Network Plumbing Working Group, Device Information
+    /// Specification), told by the capability `CNIDeviceInfoFile`; nil: none was named.
+    public var deviceInformation: String? {
+        get { capabilities["CNIDeviceInfoFile"]?.string }
+        set { capabilities["CNIDeviceInfoFile"] = newValue.map(JSONValue.string) }
+    }
+
     /// Refuses what plugins, paths or the environment would misunderstand.
     ///
     /// - Throws: `CNIError.argument`.

@@ -8,6 +8,7 @@ import MachinePlanning
 import PodNetwork
 import Sandbox
 import StateDirectory
+import SwitchSocket
 
 extension SandboxError {
     /// The class of whatever can go wrong while a machine is made or asked for something, with its sentence.
@@ -17,7 +18,7 @@ extension SandboxError {
             case let error as PlanRefusal: error.kind == .exhausted ? .resourceExhausted : .invalidArgument
             case let error as DiskImageError: Self.code(of: error)
             case let error as GuestConfigurationError: Self.code(of: error)
-            case is NetworkRefusal, is ConfigurationError: .failedPrecondition
+            case is NetworkRefusal, is SwitchRefusal, is ConfigurationError: .failedPrecondition
             case is UserClaim.Exhausted, is PlacementClaim.Conflict: .resourceExhausted
             case is ExclusiveLock.Busy: .unavailable
             case is CPUSet.Malformed, is AnnotationRefusal: .invalidArgument

@@ -127,7 +127,10 @@ public actor LibvirtMachineHost: MachineHost {
         var networkRequest = try NetworkRequest(
             annotations: spec.annotations ?? [:], namespace: namespace, environment: spec.process?.env ?? [],
             identity: annotations.podUID ?? record.id)
-        NodeNetworkFiles().complete(&networkRequest, sandbox: record.id, log: log)
+        let files = NodeNetworkFiles(
+            progress: AttachmentProgress(
+                attachments: Attachments(directory: directory.attachments), sandbox: record.id))
+        for problem in files.complete(&networkRequest) { log("\(problem)") }
         let volumes = try Volumes(spec, sockets: networkRequest.sockets)
         networkRequest.resolvConf = volumes.resolvConf.flatMap { try? File.text($0, limit: 1 << 16) } ?? ""
         networkRequest.grantedPaths = Set(
@@ -241,7 +244,8 @@ public actor LibvirtMachineHost: MachineHost {
                 root: root, overhead: configuration.overhead)
             traces.machine = machine
             traces.follower = try NetworkFollower(
-                machine, network, networkRequest, monitor: monitor, seed: seed, directory: directory, log: log
+                machine, network, networkRequest, files: files, monitor: monitor, seed: seed, directory: directory,
+                log: log
             ) { [events] link, change in events.publish(.nic(id: request.id, link: link, change)) }
             machines[request.id] = traces
             timeline.stamp("machine ready")

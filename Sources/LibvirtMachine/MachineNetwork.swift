@@ -90,12 +90,7 @@ final class MachineNetwork: Sendable {
     func join(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
         state.withLock { $0.user = machine.user }
         try takeFunction(of: interface)
-        if case .vhostUser(let path, let listens) = interface.binding {
-            let socket = SwitchSocket(path, listens: listens)
-            try sockets.grant(socket, to: machine.user)
-            // QEMU would stand still for as long as nobody is at the other end.
-            try socket.probe(as: machine.user, group: machine.group)
-        }
+        try letIn(interface, machine)
         let queues = machine.nic(interface.number)?.queues.value ?? 1
         let link = try NetworkBinding().bind(interface, owner: machine.user, multiQueue: queues > 1)
         state.withLock { state in
@@ -103,6 +98,33 @@ final class MachineNetwork: Sendable {
             guard !state.plan.interfaces.contains(interface) else { return }
             state.numbers[interface.link] = interface.number
             state.plan.apply(.plug(interface))
+        }
+    }
+
+    /// Lets QEMU in to the switch of a NIC that has one, and looks whether the switch is there: QEMU would stand still for
+    /// as long as nobody is at the other end.
+    private func letIn(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
+        guard case .vhostUser(let path, let listens) = interface.binding else { return }
+        let socket = SwitchSocket(path, listens: listens)
+        do {
+            try sockets.grant(socket, to: machine.user)
+            try socket.probe(as: machine.user, group: machine.group)
+        } catch {
+            try? sockets.revoke(socket, from: machine.user)
+            guard let cause = error as? SystemError else { throw error }
+            throw SwitchRefusal(interface: interface.link, socket: socket, cause: cause)
+        }
+    }
+
+    /// Lets QEMU in to sockets that their switches have made anew.
+    ///
+    /// - Returns: the NICs behind them.
+    func letInAgain() -> [InterfacePlan] {
+        guard let user = state.withLock({ $0.user }) else { return [] }
+        return plan.interfaces.filter { interface in
+            guard case .vhostUser(let path, listens: false) = interface.binding else { return false }
+            // A switch that is away has no socket; its directory tells when there is one.
+            return (try? sockets.grant(SwitchSocket(path, listens: false), to: user)) == true
         }
     }
 

@@ -21,6 +21,13 @@ final class NetworkFollower: Sendable {
         var patience: Int64 = 200
         /// How long a new link may take until it is switched on.
         var readiness: Int64 = 500
+        /// How long after a device without a link has come it is looked whether the plugins have come to their end, and how
+        /// long the device waits where nobody tells.
+        var handover: (interval: Int64, silence: Int64) = (100, 500)
+        /// How often the node's files are looked at where they cannot be watched.
+        var round: Int64 = 1000
+        /// How long QEMU may take to connect to a switch that has come back: it tries once a second.
+        var reconnection: Int64 = 2500
         /// How long a NIC outlives its link: one that is made anew under its name meanwhile keeps the guest's device.
         var absence: Int64 = 800
         /// How long a guest may take to let go of a NIC before it is asked again.
@@ -34,6 +41,7 @@ final class NetworkFollower: Sendable {
     private let machine: LibvirtMachine
     private let network: MachineNetwork
     private let request: NetworkRequest
+    private let files: NodeNetworkFiles
     private let directory: StateDirectory
     private let pace: Pace
     private let log: @Sendable (String) -> Void
@@ -51,17 +59,19 @@ final class NetworkFollower: Sendable {
     /// - Parameters:
     ///   - monitor: listens since before the machine's network was planned, so that nothing is missed.
     ///   - request: as for the machine's first plan.
+    ///   - files: what gives the request its part that changes.
     ///   - seed: what the guest is told at its next boot; nil: it is told nothing.
     ///   - tell: is told what becomes of a link's NIC. Must not block.
     /// - Throws: `SystemError`, `LibvirtError`.
     init(
-        _ machine: LibvirtMachine, _ network: MachineNetwork, _ request: NetworkRequest, monitor: NetworkMonitor,
-        seed: Seed?, directory: StateDirectory, pace: Pace = Pace(), log: @escaping @Sendable (String) -> Void,
-        tell: @escaping @Sendable (String, NICChange) -> Void
+        _ machine: LibvirtMachine, _ network: MachineNetwork, _ request: NetworkRequest, files: NodeNetworkFiles,
+        monitor: NetworkMonitor, seed: Seed?, directory: StateDirectory, pace: Pace = Pace(),
+        log: @escaping @Sendable (String) -> Void, tell: @escaping @Sendable (String, NICChange) -> Void
     ) throws {
         self.machine = machine
         self.network = network
         self.request = request
+        self.files = files
         self.monitor = monitor
         self.directory = directory
         self.pace = pace
@@ -118,7 +128,24 @@ extension NetworkFollower {
         private var reported: NetworkReport?
         private var seed: Seed?
 
-        init(_ follower: NetworkFollower, _ seed: Seed?) { (self.follower, self.seed) = (follower, seed) }
+        /// Devices that may still be in the hands of plugins: since when they have been seen, and when they are looked at
+        /// again, by interface.
+        private var arriving: [String: (since: Int64, next: Int64)] = [:]
+        /// Numbers of NICs that were plugged in while the machine ran.
+        private var pluggedIn: Set<Int> = []
+        /// When it is looked whether QEMU has connected to a switch that came back, by number.
+        private var reconnecting: [Int: Int64] = [:]
+        /// Changes of the node's files and of the directories of switches' sockets; nil where the kernel gives no more
+        /// watches.
+        private var changes: DirectoryChanges?
+        private var lastLook: Int64 = 0
+
+        init(_ follower: NetworkFollower, _ seed: Seed?) {
+            (self.follower, self.seed) = (follower, seed)
+            do { changes = try DirectoryChanges() } catch {
+                follower.log("the node's files cannot be watched, and are looked at once a second: \(error)")
+            }
+        }
 
         private var network: MachineNetwork { follower.network }
         private var pace: Pace { follower.pace }
@@ -126,19 +153,24 @@ extension NetworkFollower {
         mutating func run() {
             announce(network.plan.interfaces)
             report()
+            // The node's files were read before anybody watched them.
+            noteChange()
             while true {
                 let descriptors = [
                     follower.monitor.descriptor, follower.departure, follower.stop, follower.machine.process.pidfd,
                 ]
                 var entries = descriptors.map { pollfd(fd: $0.raw, events: Int16(POLLIN), revents: 0) }
+                // Negative numbers are passed over (poll(2)).
+                entries.append(pollfd(fd: changes?.descriptor.raw ?? -1, events: Int16(POLLIN), revents: 0))
                 let timeout = due.map { max(0, min($0 - Clock.milliseconds, 60_000)) } ?? -1
                 guard poll(&entries, nfds_t(entries.count), Int32(timeout)) >= 0 || errno == EINTR else { return }
                 // Asked to end, or nobody is there any more to follow for.
                 if entries[2].revents != 0 || entries[3].revents != 0 { return }
                 if entries[1].revents != 0 { noteDepartures() }
-                if entries[0].revents != 0, (try? follower.monitor.drain()) ?? true {
-                    lastChange = Clock.milliseconds
-                    changedSince = changedSince ?? lastChange
+                if entries[0].revents != 0, (try? follower.monitor.drain()) ?? true { noteChange() }
+                if entries[4].revents != 0 {
+                    changes?.clear()
+                    noteChange()
                 }
                 let now = Clock.milliseconds
                 confirm(now)
@@ -148,11 +180,19 @@ extension NetworkFollower {
             }
         }
 
+        private mutating func noteChange() {
+            lastChange = Clock.milliseconds
+            changedSince = changedSince ?? lastChange
+        }
+
         /// When something is to be done; nil: when something happens.
         private var due: Int64? {
             var times = Array(unconfirmed.isEmpty ? [] : [nextConfirmation])
             if let changedSince { times.append(min(lastChange + pace.settle, changedSince + pace.patience)) }
             times += waiting.values.map { $0 + pace.readiness }
+            if changes == nil { times.append(lastLook + pace.round) }
+            times += arriving.values.map(\.next)
+            times += reconnecting.values
             times += absent.filter { leaving[$0.key] == nil }.values.map { $0 + pace.absence }
             times += leaving.values.map { $0 + pace.release }
             times += failures.values.map(\.next)
@@ -164,21 +204,26 @@ extension NetworkFollower {
 
         private mutating func look(_ now: Int64) {
             changedSince = nil
+            lastLook = now
+            watch()
             do {
                 let netlink = try RTNetlink()
                 var request = follower.request
+                let problems = follower.files.complete(&request)
                 request.guest = network.plan.interfaces
                 request.kept = network.numbers
                 request.numberLimit = follower.machine.planned.nicPorts.value
                 let assessment = NetworkAssessment(
                     links: try netlink.links(), addresses: try netlink.addresses(), routes: try netlink.routes(),
                     request: request)
-                note(assessment.refusals, now)
+                note(assessment.refusals + problems, now)
                 let steps = network.plan.steps(to: assessment.plan)
                 forget(assessment.plan)
                 var hasChanged = false
                 for step in steps where attempt(step, now) { hasChanged = true }
                 if hasChanged { try tell() }
+                watch()
+                try followSwitches(now)
             } catch {
                 follower.log("the pod's network cannot be followed: \(error); it is tried again")
                 changedSince = now + pace.retry.first
@@ -194,6 +239,34 @@ extension NetworkFollower {
             waiting = waiting.filter { indexes.contains($0.key) }
             let links = Set(plan.interfaces.map(\.link))
             failures = failures.filter { $0.value.plan == nil || links.contains($0.key) }
+            arriving = arriving.filter { links.contains($0.key) }
+            reconnecting = reconnecting.filter { present.contains($0.key) }
+        }
+
+        /// Watches the node's files, and where switches make the sockets to which QEMU connects.
+        private mutating func watch() {
+            let directories = network.plan.interfaces.compactMap(\.switchDirectory) + [follower.files.devices]
+            changes?.watch(Set(directories))
+        }
+
+        /// A switch that is started anew makes another socket, to which QEMU has to be let in. QEMU connects by itself; not
+        /// with NICs that libvirt has plugged in while it ran, to which some versions of it do not tell how often: those
+        /// are plugged anew.
+        private mutating func followSwitches(_ now: Int64) throws {
+            for nic in network.letInAgain() {
+                follower.log("NIC \(nic.link): its switch has made its socket anew")
+                if pluggedIn.contains(nic.number) { reconnecting[nic.number] = now + pace.reconnection }
+            }
+            for nic in network.plan.interfaces {
+                if leaving[nic.number] != nil {
+                    try detach(nic, now)
+                } else if let time = reconnecting[nic.number], time <= now {
+                    reconnecting[nic.number] = nil
+                    if try follower.machine.domain.isConnected(toSwitchOf: nic.alias) { continue }
+                    follower.log("NIC \(nic.link): QEMU does not connect to its switch again; it is plugged in anew")
+                    try detach(nic, now)
+                }
+            }
         }
 
         private mutating func note(_ refusals: [NetworkRefusal], _ now: Int64) {
@@ -273,8 +346,11 @@ extension NetworkFollower {
                 if now - since < pace.readiness { return false }
             }
             if let failure = failures[nic.link], failure.plan == nic, now < failure.next { return false }
+            guard isHandedOver(nic, now) else { return false }
             waiting[nic.linkIndex] = nil
+            arriving[nic.link] = nil
             try follower.machine.plug(nic, into: network)
+            pluggedIn.insert(nic.number)
             failures[nic.link] = nil
             unconfirmed[nic.number] = now + pace.confirmation.longest
             nextConfirmation = now
@@ -282,6 +358,17 @@ extension NetworkFollower {
             follower.log("NIC \(nic.link): plugged in as number \(nic.number), \(nic.mac)")
             follower.tell(nic.link, .plugged)
             return true
+        }
+
+        /// Whether the plugins have come to their end with a device without a link, or may have: what they make of it, such
+        /// as its Ethernet address, is known then.
+        private mutating func isHandedOver(_ nic: InterfacePlan, _ now: Int64) -> Bool {
+            guard nic.linkIndex == 0 else { return true }
+            let isComplete = follower.files.progress.isComplete(nic.link)
+            let since = arriving[nic.link]?.since ?? now
+            if isComplete == true || isComplete == nil && now - since >= pace.handover.silence { return true }
+            arriving[nic.link] = (since, now + pace.handover.interval)
+            return false
         }
 
         private mutating func leave(_ nic: InterfacePlan, _ now: Int64) throws -> Bool {
@@ -311,9 +398,10 @@ extension NetworkFollower {
                 defer { departed = [] }
                 return Set(departed)
             }
-            let now = Clock.milliseconds
             for nic in network.plan.interfaces where aliases.contains(nic.alias) {
                 leaving[nic.number] = nil
+                pluggedIn.remove(nic.number)
+                reconnecting[nic.number] = nil
                 absent[nic.number] = nil
                 unconfirmed[nic.number] = nil
                 guestNames[nic.number] = nil
@@ -326,8 +414,7 @@ extension NetworkFollower {
                 follower.log("NIC \(nic.link): unplugged")
                 follower.tell(nic.link, .unplugged)
                 // Its link may be back, or may have become another NIC.
-                lastChange = now
-                changedSince = changedSince ?? now
+                noteChange()
             }
             do { try tell() } catch { follower.log("the guest's addresses: \(error)") }
         }
@@ -398,4 +485,12 @@ extension NetworkFollower {
 extension InterfacePlan {
     /// libvirt's name of the guest's device.
     var alias: String { "ua-nic\(number)" }
+
+    /// Where the switch makes the socket to which QEMU connects; nil for other NICs.
+    fileprivate var switchDirectory: String? {
+        guard case .vhostUser(let path, listens: false) = binding, let slash = path.lastIndex(of: "/") else {
+            return nil
+        }
+        return String(path[..<slash])
+    }
 }

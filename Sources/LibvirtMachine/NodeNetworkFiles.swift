@@ -5,37 +5,44 @@ import PodNetwork
 
 /// What the node's files tell about a pod's interfaces that no link shows: device information of the Network Plumbing
 /// Working Group, and the results of CNI plugins as libcni keeps them.
-struct NodeNetworkFiles {
+struct NodeNetworkFiles: Sendable {
     var devices = DeviceInformation.cniDirectory
-    var results = ResultCache()
+    /// What plugins have said, and whether they have come to their end.
+    var progress: AttachmentProgress
 
     /// More files than a node's pods have.
     private static let fileLimit = 16_384
 
-    /// Adds what is known of a sandbox's interfaces to a request. A file that cannot be read is left out, and said.
+    /// Gives a request what is known of its sandbox's interfaces at this moment, in place of what it had.
     ///
-    /// - Parameter sandbox: the sandbox's id, which is CNI's container id.
-    func complete(_ request: inout NetworkRequest, sandbox: String, log: (String) -> Void) {
+    /// - Returns: files that cannot be used, which are left out.
+    func complete(_ request: inout NetworkRequest) -> [NetworkRefusal] {
+        var problems: [NetworkRefusal] = []
+        request.devices = [:]
+        request.results = [:]
         for name in ((try? File.list(devices)) ?? []).prefix(Self.fileLimit) {
-            guard let interface = DeviceInformation.interface(ofFile: name, sandbox: sandbox) else { continue }
+            guard let interface = DeviceInformation.interface(ofFile: name, sandbox: progress.sandbox) else { continue }
             let path = "\(devices)/\(name)"
             do {
                 request.devices[interface] = try DeviceInformation(
                     File.read(path, limit: DeviceInformation.maximumSize), name: path)
             } catch {
-                log("device information of \(interface) is left out: \(error)")
+                // It may have been removed since.
+                guard File.exists(path) else { continue }
+                problems.append(.deviceInformation(link: interface, problem: "\(error)"))
             }
         }
         // Links tell their own addresses; a result is of use for a device without one.
         let interfaces = Set(request.devices.keys).union(request.selection.elements.map(\.interface))
         for interface in interfaces.sorted() {
             do {
-                guard let result = try results.result(container: sandbox, interface: interface) else { continue }
+                guard let result = try progress.result(interface) else { continue }
                 request.results[interface] = AttachmentResult(result, interface: interface)
             } catch {
-                log("the cached CNI result of \(interface) is left out: \(error)")
+                problems.append(.deviceInformation(link: interface, problem: "its cached CNI result: \(error)"))
             }
         }
+        return problems
     }
 }
 

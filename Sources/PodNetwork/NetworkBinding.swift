@@ -35,6 +35,8 @@ public struct NetworkBinding: Sendable {
         _ plan: InterfacePlan, owner: UInt32, multiQueue: Bool = false, answering: Bool = true
     ) throws(SystemError) -> AddressServiceLink? {
         try unbind(tap: plan.tap)
+        // Frames pass hardware or a switch in user space, and there may be no link at all.
+        if plan.binding.device != nil { return nil }
         guard let number = OwnLink.number(tap: plan.tap) else { throw SystemError("bind", plan.tap, code: EINVAL) }
         let link = try link(plan.link)
         do throws(SystemError) {
@@ -57,9 +59,7 @@ public struct NetworkBinding: Sendable {
                 return try makeMasquerade(
                     plan, ports: ports, link, number: number, owner: owner, multiQueue: multiQueue,
                     answering: answering)
-            case .hostDevice, .vhostUser, .vdpa:
-                // Frames pass hardware or a switch in user space.
-                return nil
+            case .hostDevice, .vhostUser, .vdpa: return nil
             }
         } catch {
             try? unbind(tap: plan.tap)

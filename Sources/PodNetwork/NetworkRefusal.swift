@@ -16,6 +16,8 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
     case unknownInterface(name: String, found: [String])
     /// A device that no machine can have.
     case device(link: String, found: String, accepted: String)
+    /// A file of the node about an interface's device that cannot be used.
+    case deviceInformation(link: String, problem: String)
     /// An annotation names a device that nobody gave to the pod.
     case deviceNotGranted(link: String, device: String)
     /// Another NIC of the pod has the device already.
@@ -26,8 +28,8 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
         switch self {
         case .notEthernet(let link, _), .routedIPvlan(let link, _), .noStationAddress(let link, _),
             .binding(let link, _, _), .setting(let link, _, _, _), .unknownInterface(let link, _),
-            .device(let link, _, _), .deviceNotGranted(let link, _), .deviceTaken(let link, _, _),
-            .tooManyLinks(let link, _, _):
+            .device(let link, _, _), .deviceInformation(let link, _), .deviceNotGranted(let link, _),
+            .deviceTaken(let link, _, _), .tooManyLinks(let link, _, _):
             link
         }
     }
@@ -55,6 +57,8 @@ public enum NetworkRefusal: Error, Equatable, Sendable, CustomStringConvertible 
                 + (found.isEmpty ? "it has none at all" : "it has \(found.joined(separator: ", "))")
         case .device(let link, let found, let accepted):
             "the device of interface \(link) is \(found); accepted: \(accepted)"
+        case .deviceInformation(let link, let problem):
+            "the device information of interface \(link) is left out: \(problem)"
         case .deviceNotGranted(let link, let device):
             "\(NetworkStatus.annotation) names \(device) for interface \(link), which the pod was not given; accepted "
                 + "are devices of the pod's resource limits and paths that are mounted into it"

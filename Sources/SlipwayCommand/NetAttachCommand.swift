@@ -76,10 +76,14 @@ struct NetAttachCommand: AsyncParsableCommand {
         let namespace = try entry.requireNamespace()
         let configuration = try NetworkSource.read(network, file: config, directory: NetworkDirectory(cniConfDir))
         let interface = try await freeInterface(entry, namespace)
-        let arguments = PluginArguments.pod(
+        var made = PluginArguments.pod(
             sandbox: entry.sandbox, namespace: namespace, interface: interface, podName: entry.record.podName,
             podNamespace: entry.record.podNamespace, podUID: entry.record.podUID, mac: mac.map { $0.lowercased() },
             addresses: ip)
+        made.deviceInformation =
+            "\(DeviceInformation.cniDirectory)/"
+            + DeviceInformation.fileName(network: configuration.name, sandbox: entry.sandbox, interface: interface)
+        let arguments = made
         let runner = PluginRunner(path: cniBinDir.isEmpty ? PluginRunner.defaultPath : cniBinDir)
         let attached = try await Thread.run("cni-add") {
             try entry.attachments.attach(configuration, arguments, by: runner)
@@ -127,11 +131,16 @@ struct NetAttachCommand: AsyncParsableCommand {
     /// The name that was asked for, or the first free one.
     private func freeInterface(_ entry: SandboxEntry, _ namespace: String) async throws -> String {
         let links = try await NetworkNamespace(path: namespace).run { try RTNetlink().links().map(\.name) }
-        let taken = Set(links + entry.attachments.interfaces)
+        // A device without a link has a name too.
+        let devices = ((try? File.list(DeviceInformation.cniDirectory)) ?? []).compactMap { file in
+            DeviceInformation.interface(ofFile: file, sandbox: entry.sandbox)
+        }
+        let taken = Set(links + devices + entry.attachments.interfaces)
         if let interface {
             guard !taken.contains(interface) else {
                 throw CommandFailure(
-                    .usage, "--interface \(interface): the pod has a link or an attachment of this name already")
+                    .usage,
+                    "--interface \(interface): the pod has a link, a device or an attachment of this name already")
             }
             return interface
         }

@@ -19,17 +19,21 @@ public struct GrantedSockets: Sendable {
 
     /// Lets a user in.
     ///
+    /// - Returns: whether the user had not been let in yet.
     /// - Throws: as ``SwitchSocket/grant(to:)``, and `SystemError` or `DecodingError` for the file.
-    public func grant(_ socket: SwitchSocket, to user: UInt32) throws {
+    @discardableResult
+    public func grant(_ socket: SwitchSocket, to user: UInt32) throws -> Bool {
         let sockets = try self.sockets
         if !sockets.contains(socket) { try write(sockets + [socket]) }
-        try socket.grant(to: user)
+        return try socket.grant(to: user)
     }
 
-    /// Takes it back.
+    /// Takes it back. A directory in which the user makes other sockets stays open to it.
     public func revoke(_ socket: SwitchSocket, from user: UInt32) throws {
         try socket.revoke(from: user)
-        try write(try sockets.filter { $0 != socket })
+        let others = try sockets.filter { $0 != socket }
+        for other in others where other.place == socket.place { try other.grant(to: user) }
+        try write(others)
     }
 
     /// Takes back everything. The first error does not stop the others.

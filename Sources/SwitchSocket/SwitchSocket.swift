@@ -30,24 +30,27 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
     /// Lets a user in: to the socket, or to the directory in which it is to make one. Any number of times; a switch that
     /// starts again makes another socket, to which nobody was let in yet.
     ///
+    /// - Returns: whether the user had not been let in yet.
     /// - Throws: `SystemError` with ENOENT when it is not there, ELOOP when a symbolic link is in the way, ENOTSUP when the
     ///   file system has no access control lists.
-    public func grant(to user: UInt32) throws(SystemError) {
+    @discardableResult
+    public func grant(to user: UInt32) throws(SystemError) -> Bool {
         let rights = AccessList.read | AccessList.write | (listens ? AccessList.execute : 0)
-        try change { $0.granting(rights, to: user) }
+        return try change { $0.granting(rights, to: user) }
     }
 
     /// Takes it back; what is gone is fine.
     public func revoke(from user: UInt32) throws(SystemError) {
         do throws(SystemError) {
-            try change { $0.revoking(user) }
+            _ = try change { $0.revoking(user) }
             if listens { try removeOwn(of: user) }
         } catch {
             guard [ENOENT, ENOTDIR].contains(error.code) else { throw error }
         }
     }
 
-    private var place: String {
+    /// What the access control list belongs to: the socket, or the directory in which it is made.
+    var place: String {
         guard listens, let slash = path.lastIndex(of: "/") else { return path }
         return String(path[..<slash])
     }
@@ -62,7 +65,8 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
         return information
     }
 
-    private func change(_ body: (AccessList) -> AccessList) throws(SystemError) {
+    /// Returns whether anything changed.
+    private func change(_ body: (AccessList) -> AccessList) throws(SystemError) -> Bool {
         let place = place
         let descriptor = try open(place)
         defer { descriptor.close() }
@@ -72,18 +76,19 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
         }
         let old = try list(descriptor) ?? AccessList(mode: UInt32(mode))
         let new = body(old)
-        guard new != old else { return }
+        guard new != old else { return false }
         guard new.isMode else {
             let bytes = new.attribute
             try check(
                 slipway_attribute_set(descriptor.raw, Self.attribute, bytes, bytes.count), "set access list", place)
-            return
+            return true
         }
         try check(slipway_attribute_remove(descriptor.raw, Self.attribute), "remove access list", place)
         // The mask was shown in the group's place.
         guard chmod("/proc/self/fd/\(descriptor.raw)", mode & ~0o777 | mode_t(new.mode)) == 0 else {
             throw .last("chmod", place)
         }
+        return true
     }
 
     private static let attribute = "system.posix_acl_access"

@@ -49,6 +49,23 @@ import Testing
         #expect(try attachments.read("net1") == nil)
     }
 
+    /// Plugins may leave it to whoever named the file.
+    @Test func theFileAboutADeviceGoesWithTheAttachment() throws {
+        let file = directory("device")
+        try plugins.add("device", "echo {} >\(file)\n[ $CNI_COMMAND != ADD ] || echo '{\"cniVersion\": \"1.0.0\"}'")
+        try plugins.add("broken", "[ $CNI_COMMAND != ADD ] || exit 1")
+        var given = arguments
+        given.deviceInformation = file
+        _ = try attachments.attach(try chain("1.0.0", "device"), given, by: plugins.runner())
+        #expect(File.exists(file))
+        try attachments.detach("net1", namespace: nil)
+        #expect(!File.exists(file))
+        #expect(throws: CNIError.self) {
+            try attachments.attach(try chain("1.0.0", "device", "broken"), given, by: plugins.runner())
+        }
+        #expect(!File.exists(file) && attachments.interfaces == [])
+    }
+
     @Test func aNameIsTakenOnce() throws {
         let list = try chain("1.0.0", "good")
         _ = try attachments.attach(list, arguments, by: plugins.runner())

@@ -7,6 +7,7 @@ import MachinePlanning
 import PodNetwork
 import Sandbox
 import StateDirectory
+import SwitchSocket
 import TestSupport
 import Testing
 
@@ -23,6 +24,11 @@ struct ClassifyTests {
         (GuestConfigurationError.imageProgram("/x", output: ""), .internalError),
         (GuestConfigurationError.system(SystemError("write", code: 28)), .resourceExhausted),
         (NetworkRefusal.tooManyLinks(link: "net9", found: 99, limit: 8), .failedPrecondition),
+        (
+            SwitchRefusal(
+                interface: "x", socket: SwitchSocket("/s", listens: false), cause: SystemError("connect", code: 111)),
+            .failedPrecondition
+        ),
         (LibvirtError(operation: "x", code: 86, message: "x"), .unavailable),
         (LibvirtError(operation: "x", code: 42, message: "x"), .notFound),
         (LibvirtError(operation: "x", code: 1, message: "x"), .internalError),

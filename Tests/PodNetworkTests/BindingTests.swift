@@ -51,6 +51,23 @@ import Testing
         try shell("ping -c 2 -i 0.2 -W 2 -M do -s 8972 10.88.0.5", in: lab.neighbour)
     }
 
+    /// A switch in user space and hardware give NICs that have no link.
+    @Test(arguments: [
+        Binding.vhostUser(path: "/run/s", listens: true), .vdpa(path: "/dev/vhost-vdpa-0"),
+        .hostDevice(address: "0000:3b:02.1"),
+    ])
+    func aDeviceNeedsNoLink(_ binding: Binding) async throws {
+        let lab = try await Lab()
+        let before = try await state(lab)
+        let mac = try #require(MACAddress(Lab.mac))
+        let plan = InterfacePlan(link: "net1", number: 1, binding: binding, mac: mac, mtu: 1500)
+        try await lab.pod.run {
+            #expect(try NetworkBinding().bind(plan, owner: 250_000) == nil)
+            try NetworkBinding().unbind(tap: plan.tap)
+        }
+        #expect(try await state(lab) == before)
+    }
+
     @Test func tapIsOursAndQuiet() async throws {
         let lab = try await Lab()
         _ = try await lab.bind()

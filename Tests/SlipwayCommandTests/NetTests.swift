@@ -113,6 +113,18 @@ import Testing
         #expect(missing == CommandFailure(.failure, "net1: was not attached by hand, nor is any other"))
     }
 
+    /// As Multus names it; the plugin takes it if its network says so.
+    @Test func aPluginIsToldWhereToDescribeItsDevice() async throws {
+        let pod = try await Pod()
+        try pod.root.write(
+            "net.d/switch.conf",
+            #"{"cniVersion": "1.0.0", "name": "switch", "type": "fake", "capabilities": {"CNIDeviceInfoFile": true}}"#)
+        try await pod.run("attach", "router", "switch", "--no-wait")
+        let file = "/var/run/k8s.cni.cncf.io/devinfo/cni/switch-abc123_net1"
+        let said = try #require(try pod.calls.last)
+        #expect(said.contains(#""runtimeConfig":{"CNIDeviceInfoFile":"\#(file)"}"#), "\(said)")
+    }
+
     /// What the sandbox says of the NIC decides how attach ends; the attachment stays.
     @Test func theGuestDecides() async throws {
         let pod = try await Pod()

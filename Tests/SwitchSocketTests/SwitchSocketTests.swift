@@ -39,8 +39,8 @@ import Testing
         defer { listener.close() }
         let socket = SwitchSocket(path, listens: false)
         #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == EACCES)
-        try socket.grant(to: user)
-        try socket.grant(to: user)
+        #expect(try socket.grant(to: user))
+        #expect(try !socket.grant(to: user))
         try socket.probe(as: user, group: user)
         #expect(code { () throws(SystemError) in try socket.probe(as: other, group: other) } == EACCES)
         try socket.grant(to: other)
@@ -95,6 +95,71 @@ import Testing
         try #require(chown(path, user, user) == 0)
         try socket.revoke(from: user)
         #expect(!File.exists(path) && mode(directory.path) == 0o755)
+    }
+
+    @Test func aSocketThatIsMadeAnewIsGrantedAnew() throws {
+        let directory = try directory()
+        let path = directory("switch.sock")
+        let granted = GrantedSockets(file: directory("sockets.json"))
+        let socket = SwitchSocket(path, listens: false)
+        let first = try UnixSocket.listen(path)
+        #expect(try granted.grant(socket, to: user))
+        #expect(try !granted.grant(socket, to: user))
+        first.close()
+        try File.remove(path)
+        #expect(throws: SystemError.self) { try granted.grant(socket, to: user) }
+        let second = try UnixSocket.listen(path)
+        defer { second.close() }
+        #expect(try granted.grant(socket, to: user))
+        #expect(try granted.sockets == [socket])
+        try granted.revokeAll(from: user)
+        #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == EACCES)
+        #expect(!File.exists(directory("sockets.json")))
+    }
+
+    @Test func aDirectoryOfTwoSocketsStaysOpenForTheOther() throws {
+        let directory = try directory()
+        try File.makeDirectory(directory("sockets"), mode: 0o755)
+        let granted = GrantedSockets(file: directory("sockets.json"))
+        let sockets = ["a", "b"].map { SwitchSocket(directory("sockets/\($0)"), listens: true) }
+        for socket in sockets { try granted.grant(socket, to: user) }
+        try granted.revoke(sockets[0], from: user)
+        #expect(try !sockets[1].grant(to: user))
+        try granted.revoke(sockets[1], from: user)
+        #expect(mode(directory("sockets")) == 0o755)
+        #expect(try sockets[1].grant(to: user))
+    }
+
+    @Test func refusalsNameWhatWouldHelp() throws {
+        let directory = try directory()
+        func sentence(_ path: String, listens: Bool) -> String {
+            let socket = SwitchSocket(path, listens: listens)
+            do throws(SystemError) {
+                try socket.grant(to: user)
+                try socket.probe(as: user, group: user, milliseconds: 1)
+            } catch {
+                return "\(SwitchRefusal(interface: "net1", socket: socket, cause: error))"
+            }
+            return "none"
+        }
+        let path = directory("s")
+        let named = "interface net1: the vhost-user socket \(path) "
+        #expect(sentence(path, listens: false).hasPrefix(named + "is not there; start the switch"))
+        #expect(sentence(path, listens: true).hasPrefix(named + "was offered, and no switch has connected"))
+        try UnixSocket.listen(path).close()
+        #expect(sentence(path, listens: false) == named + "has nobody who listens; start the switch that has made it")
+        #expect(sentence(path, listens: true).hasPrefix(named + "is to be made where another file is"))
+        try File.remove(path)
+        try directory.write("s", "")
+        #expect(sentence(path, listens: false).hasPrefix(named + "is no socket"))
+        #expect(sentence(directory("none/s"), listens: true).contains("in a directory that is not there; make the"))
+        try #require(symlink("s", directory("l")) == 0)
+        #expect(sentence(directory("l"), listens: false).contains("is behind a symbolic link"))
+        try #require(chmod(directory.path, 0o700) == 0)
+        try File.remove(path)
+        let listener = try UnixSocket.listen(path)
+        defer { listener.close() }
+        #expect(sentence(path, listens: false).contains("is out of reach of QEMU's user; let others search"))
     }
 
     @Test func aSwitchThatComesIsNoticed() throws {

@@ -229,7 +229,7 @@ import Testing
         #expect(failed.output.contains("plugin fails, ADD of net1 (fails): try again later (code 11)"), "\(failed)")
         for (words, status, sentence) in [
             (["wan"], 4, "no network \"wan\" in \(networks.directory("net.d")); there are "),
-            (["lan", "--interface", "eth0"], 2, "the pod has a link or an attachment of this name already"),
+            (["lan", "--interface", "eth0"], 2, "the pod has a link, a device or an attachment of this name already"),
             (["lan", "--ip", "ten"], 2, "--ip ten"),
         ] as [([String], Int32, String)] {
             let refused = try await run(["attach", "net-command"] + words + networks.words)

@@ -47,9 +47,16 @@ extension Node {
 
     /// The command `slipway` of the same build as these tests, for what asks no runtime.
     static func slipwayItself(_ words: [String], milliseconds: Int32 = 60_000) throws -> String {
-        let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
-        let (status, output) = try Spawn("\(root)/.build/debug/slipway", words).run(milliseconds: milliseconds)
+        let (status, output) = try command(words, milliseconds: milliseconds)
         #expect(status == .exited(0), "slipway \(words.joined(separator: " ")): \(output)")
         return output
+    }
+
+    /// The same, however it ends.
+    static func command(
+        _ words: [String], milliseconds: Int32 = 60_000
+    ) throws -> (status: LinuxSystem.Process.Status, output: String) {
+        let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+        return try Spawn("\(root)/.build/debug/slipway", words).run(milliseconds: milliseconds)
     }
 }

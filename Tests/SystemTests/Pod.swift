@@ -48,7 +48,8 @@ struct Pod: Sendable {
     /// Creates and starts the machine.
     mutating func start(
         image: String = "slipway.local/tiny-vnf:latest", memory: Int64 = 192 << 20, cpus: Int64 = 1,
-        stdin: Bool = false, attempt: UInt32 = 0, _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
+        stdin: Bool = false, attempt: UInt32 = 0, mounts: [(of: String, at: String)] = [],
+        _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
     ) async throws {
         var resources = CRILinuxContainerResources.with {
             $0.memoryLimitInBytes = memory
@@ -63,6 +64,12 @@ struct Pod: Sendable {
             }
             $0.image = .with { $0.image = image }
             $0.logPath = "machine.log"
+            $0.mounts = mounts.map { mount in
+                .with {
+                    $0.hostPath = mount.of
+                    $0.containerPath = mount.at
+                }
+            }
             $0.stdin = stdin
             $0.tty = stdin
             $0.linux = .with { $0.resources = resources }

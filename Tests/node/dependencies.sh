@@ -12,7 +12,7 @@ packages=(
     busybox-static extlinux syslinux-common mtools dosfstools e2fsprogs cpio zstd xz-utils debootstrap
     # tests
     xorriso cloud-init python3-yaml nftables iptables iputils-ping socat curl tcpdump openssh-client util-linux
-    libvirt-clients libxml2-utils openvswitch-switch-dpdk
+    libvirt-clients libxml2-utils openvswitch-switch-dpdk librte-mempool-ring23
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ovs.sh up DIR            starts Open vSwitch with DPDK's vhost library in DIR: bridge br0 of the user space datapath,
-#                          whose own port is the link br0 in the network namespace DIR/netns, with 192.0.2.1/24
+#                          whose own port is the link br0 in the network namespace DIR/netns, with 192.0.2.1/24,
+#                          198.51.100.1/24 and 203.0.113.1/24
 # ovs.sh port DIR NAME connect PATH   a port that connects to the socket PATH, which QEMU makes (and connects again)
 # ovs.sh port DIR NAME listen         a port whose socket the switch makes: DIR/run/NAME; prints that path
 # ovs.sh wait DIR NAME     waits until a port's link is up: a guest's driver has set up the queues
@@ -10,8 +11,10 @@
 # ovs.sh stop DIR, ovs.sh start DIR          the switch alone ends and starts again, its ports are kept
 # ovs.sh down DIR          ends everything and removes DIR
 #
-# Debian: openvswitch-switch-dpdk. No network card is used and no huge page is taken: DPDK's own memory is ordinary, that
-# of guests is whatever they share. The poll thread sleeps when there is little to do; without that it takes a whole core.
+# Debian: openvswitch-switch-dpdk, and librte-mempool-ring23, which it loads. No network card is used and no huge page is
+# taken: DPDK's own memory is ordinary, that of guests is whatever they share. A frame's buffer has to fit a page then: MTUs
+# of 2000 work, larger ones hardly; each port takes some 80 MiB. The poll thread sleeps when there is little to do; without that it takes a
+# whole core.
 set -euo pipefail
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0" | sed -n '/^set/q;p' >&2; exit 2; }
@@ -45,11 +48,20 @@ start() {
     inside "$daemon" "$db" --no-chdir --detach --no-self-confinement --pidfile="$dir/run/vswitchd.pid" \
         --unixctl="$dir/run/vswitchd.ctl" --log-file="$dir/vswitchd.log" -vconsole:off
 }
+# The bridge's own port goes with the daemon, and comes back without its addresses.
+address() {
+    eventually inside ip link set br0 up
+    local network
+    for network in 192.0.2 198.51.100 203.0.113; do inside ip address replace "$network.1/24" dev br0; done
+}
 
 case $verb in
 up)
     [ ! -e "$dir" ] || { echo "ovs.sh: $dir is there already" >&2; exit 1; }
-    [ -x "$daemon" ] || { echo "ovs.sh: $daemon is missing; apt-get install openvswitch-switch-dpdk" >&2; exit 1; }
+    [ -x "$daemon" ] || {
+        echo "ovs.sh: $daemon is missing; apt-get install openvswitch-switch-dpdk librte-mempool-ring23" >&2
+        exit 1
+    }
     mkdir -p "$dir/run"
     chmod 755 "$dir" "$dir/run"
     touch "$dir/netns"
@@ -58,12 +70,12 @@ up)
     ovsdb-server "$dir/conf.db" --no-chdir --detach --remote="p$db" --pidfile="$dir/run/ovsdb.pid" \
         --unixctl="$dir/run/ovsdb.ctl" --log-file="$dir/ovsdb.log" -vconsole:off
     vsctl --no-wait init
-    vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:pmd-maxsleep=500 other_config:per-port-memory=true \
-        other_config:dpdk-extra="--no-pci --no-huge --legacy-mem --no-shconf --no-telemetry -m 256 --iova-mode=va"
+    vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:pmd-maxsleep=500 \
+        other_config:per-port-memory=true \
+        other_config:dpdk-extra="--no-pci --no-huge --legacy-mem --no-shconf --no-telemetry -m 768 --iova-mode=va"
     start
     vsctl add-br br0 -- set Bridge br0 datapath_type=netdev
-    eventually inside ip link set br0 up
-    inside ip address add 192.0.2.1/24 dev br0
+    address
     ;;
 port)
     name=$1
@@ -83,7 +95,10 @@ vsctl) vsctl "$@" ;;
 appctl) ovs-appctl --target="$dir/run/vswitchd.ctl" "$@" ;;
 ofctl) ovs-ofctl "$@" ;;
 exec) inside "$@" ;;
-start) start ;;
+start)
+    start
+    address
+    ;;
 stop) end "$dir/run/vswitchd.pid" ;;
 down)
     [ -d "$dir" ] || exit 0
