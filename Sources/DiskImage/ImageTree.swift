@@ -9,6 +9,8 @@ public struct ImageFile: Sendable {
     public let file: FileDescriptor
     /// Its length in bytes.
     public let size: UInt64
+    /// Whether its mode lets everybody read it.
+    public let isReadableByAll: Bool
     /// Device and inode: the same for two names of one file.
     let identity: [UInt64]
 
@@ -66,6 +68,7 @@ struct ImageTree {
             return .file(
                 ImageFile(
                     path: path, file: file, size: UInt64(max(0, information.st_size)),
+                    isReadableByAll: information.st_mode & S_IROTH != 0,
                     identity: [UInt64(information.st_dev), UInt64(information.st_ino)]))
         } catch {
             if [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV].contains(error.code) { return .nothing }

@@ -34,6 +34,14 @@ struct BootMedium {
         }
     }
 
+    /// Whether QEMU's user can read what is booted by its path, so that nobody has to make it the owner.
+    var isReadableByAll: Bool {
+        switch source {
+        case .disk: false
+        case .kernel(let image): image.kernel.isReadableByAll && image.initrd?.isReadableByAll != false
+        }
+    }
+
     /// Where everything would be on the node.
     func previewPaths(_ directory: StateDirectory) -> MachinePaths {
         switch source {

@@ -193,6 +193,7 @@ public actor LibvirtMachineHost: MachineHost {
             traces.claims = claims
             try directory.write(plan)
             let media = try image.open(plan, in: tree)
+            if image.isReadableByAll { try rootfs.makeReadOnly() }
             timeline.stamp("planned")
 
             let cgroup = try makeCgroup(spec, plan, &undo)

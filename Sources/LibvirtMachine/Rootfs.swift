@@ -24,6 +24,16 @@ struct Rootfs {
         }
     }
 
+    /// Nothing in it can be changed any more. libvirt makes QEMU's user the owner of a kernel and an initrd, which an
+    /// overlay file system would answer with a copy of the whole file in the container's writable layer; it takes a
+    /// read-only mount for what it is (virSecurityDACSetOwnershipInternal).
+    ///
+    /// - Throws: `SystemError`.
+    func makeReadOnly() throws(SystemError) {
+        let flags = Self.safe | Self.bind | Self.readOnly | UInt(MS_REMOUNT)
+        guard Glibc.mount("none", path, nil, flags, nil) == 0 else { throw .last("remount read-only", path) }
+    }
+
     /// Undoes it. Whoever still has files open keeps them.
     func unmount() {
         // One for each mount; lazily, because QEMU's own namespace may hold a copy for a moment longer.
@@ -34,6 +44,8 @@ struct Rootfs {
 
     private static let readOnly = UInt(MS_RDONLY)
     private static let bind = UInt(MS_BIND)
+    /// An image's files are only read here: devices and set-uid programs in it must mean nothing.
+    private static let safe = UInt(MS_NODEV) | UInt(MS_NOSUID) | UInt(MS_NOEXEC)
 
     /// The options that are flags of mount(2): what they set and what they clear.
     private static func flag(_ option: String) -> (set: UInt, clear: UInt)? {
@@ -54,8 +66,6 @@ struct Rootfs {
             throw SandboxError(.invalidArgument, "Create: rootfs: target \"\(mount.target)\" leads out of the root")
         }
         let target = mount.target.isEmpty ? root : "\(root)/\(mount.target)"
-        // An image's files are only read here: devices and set-uid programs in it must mean nothing.
-        let safe = UInt(MS_NODEV) | UInt(MS_NOSUID) | UInt(MS_NOEXEC)
         var set = safe
         var data: [String] = []
         for option in mount.options {

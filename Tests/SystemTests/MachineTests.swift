@@ -208,6 +208,12 @@ import Testing
     @Test func anImageMayHoldAKernel() async throws {
         try await withPod("kernel", image: "slipway.local/tiny-vnf-kernel:latest") { pod in
             await pod.expect("tiny-vnf: ready \(try await pod.address)")
+            // The container's writable layer holds no copy of the kernel.
+            let sandbox = try #require(try pod.record.process?.pid)
+            let mounts = try File.text("/proc/\(sandbox)/mountinfo", limit: 1 << 22).split(separator: "\n")
+            let rootfs = try #require(mounts.first { $0.contains(" \(pod.state.rootfs) ") })
+            let layer = try #require(rootfs.split(separator: ",").first { $0.hasPrefix("upperdir=") })
+            #expect(try File.list(String(layer.dropFirst("upperdir=".count))).isEmpty, "\(layer)")
         }
     }
 
