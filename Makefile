@@ -54,7 +54,7 @@ test: dependencies lint ## every test, root ones included
 	@$(MAKE) --no-print-directory --jobs=2 images shim tests
 	@Tests/node/test.sh
 
-lab: dependencies shim command ## the tests that need NUMA nodes, an IOMMU and cgroup v2: a virtual machine plays the node
+lab: dependencies shim command ## the tests that need KVM, NUMA nodes, an IOMMU and cgroup v2: a virtual machine plays the node
 	@Tests/lab/test.sh '$(LAB_TESTS)'
 
 lab-shell: dependencies shim command ## a terminal in that virtual machine, which is gone afterwards

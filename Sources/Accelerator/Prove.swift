@@ -27,7 +27,7 @@ extension AcceleratorProof {
     ///   would work either.
     public static func prove(
         emulator: String, device: String = "/dev/kvm", directory: String, runner: any ProofRunner,
-        deadline: Duration = .seconds(2)
+        deadline: Duration = .seconds(10)
     ) throws -> AcceleratorProof {
         let descriptor = open(device, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -80,13 +80,15 @@ struct GuestAgent: Sendable {
         let `return`: [Interface]
     }
 
-    /// The guest's names of its NICs, by Ethernet address in small letters. Blocks for a second at most.
-    func interfaces() throws -> [String: String] {
+    /// The guest's names of its NICs, by Ethernet address in small letters, which several may share. Blocks for a second
+    /// at most.
+    func interfaces() throws -> [String: [String]] {
         let reply = try domain.agentCommand(#"{"execute":"guest-network-get-interfaces"}"#, seconds: 1)
         let interfaces = try JSONDecoder().decode(InterfacesReply.self, from: Data(reply.utf8)).return
         return Dictionary(
-            interfaces.compactMap { interface in interface.hardwareAddress.map { ($0.lowercased(), interface.name) } },
-            uniquingKeysWith: { first, _ in first })
+            interfaces.compactMap { interface in interface.hardwareAddress.map { ($0.lowercased(), [interface.name]) }
+            },
+            uniquingKeysWith: +)
     }
 
     private func decoded(_ text: String?) -> [UInt8] {

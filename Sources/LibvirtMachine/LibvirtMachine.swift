@@ -31,7 +31,7 @@ final class LibvirtMachine: Machine {
 
     /// Where it runs and how large it is, at this moment.
     private let plan: Mutex<MachinePlan>
-    private let resize: MachineResize
+    let resize: MachineResize
     private let directory: StateDirectory
     private let state = Mutex(State())
     private let stopped: FileDescriptor
@@ -44,6 +44,7 @@ final class LibvirtMachine: Machine {
         self.plan = Mutex(plan)
         resize = MachineResize(
             domain: domain, process: process.pid, cgroup: cgroup, owner: directory, root: root, overhead: overhead)
+        resize.pinVhostWorkers(plan)
         self.directory = directory
         self.process = process
         self.serial = serial

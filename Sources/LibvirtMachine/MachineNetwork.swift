@@ -49,6 +49,12 @@ final class MachineNetwork: Sendable {
         service = AddressService(directory: directory.dhcp)
         self.hostName = hostName
         self.log = log
+        for (mac, twins) in Dictionary(grouping: plan.interfaces, by: \.mac) where twins.count > 1 {
+            log(
+                "NICs \(twins.map(\.link).joined(separator: ", ")) have one Ethernet address, \(mac), and a guest that "
+                    + "tells its NICs by it, as cloud-init does, cannot; \"mac\" of a network in the pod's annotation gives "
+                    + "it another, if its plugins take one")
+        }
     }
 
     /// What the guest has, or is about to get.

@@ -128,8 +128,22 @@ struct MachineResize {
         if next.memory.value != plan.memory.value { try setMemory(next) }
     }
 
+    /// Puts the threads that move frames (vhost-net) where the plan has QEMU's own; libvirt does not know them. There are
+    /// new ones with every NIC.
+    func pinVhostWorkers(_ plan: MachinePlan) {
+        let cpus: CPUSet
+        switch plan.placement.processors.value {
+        case .anywhere: return
+        case .floating(let all): cpus = all
+        case .pinned: cpus = plan.placement.emulator.value
+        }
+        // They go with their NIC.
+        for id in cgroup.vhostWorkers(of: process) { try? LinuxSystem.Thread.restrict(id, to: cpus) }
+    }
+
     /// Puts every thread where the plan has it.
     private func pin(_ plan: MachinePlan) throws {
+        pinVhostWorkers(plan)
         switch plan.placement.processors.value {
         case .anywhere: break
         case .floating(let cpus):

@@ -300,6 +300,9 @@ extension NetworkFollower {
                     try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
                     announce([nic])
                     follower.log("NIC \(nic.link): joined to the link that was made anew")
+                case .setVLANs(let nic):
+                    try NetworkBinding().setVLANs(nic)
+                    network.note(step)
                 case .setMTU(let nic):
                     try NetworkBinding().setMTU(tap: nic.tap, nic.mtu)
                     network.note(step)
@@ -324,7 +327,8 @@ extension NetworkFollower {
             guard let link = step.link else { return follower.log("the pod's network: \(error)") }
             let plan: InterfacePlan? =
                 switch step {
-                case .unplug(let nic), .setMTU(let nic), .setLink(let nic), .readdress(let nic), .plug(let nic),
+                case .unplug(let nic), .setVLANs(let nic), .setMTU(let nic), .setLink(let nic), .readdress(let nic),
+                    .plug(let nic),
                     .replug(_, let nic), .rejoin(_, let nic):
                     nic
                 case .setDNS: nil
@@ -442,7 +446,11 @@ extension NetworkFollower {
             nextConfirmation = now + pace.confirmation.interval
             let names = (try? GuestAgent(follower.machine.domain).interfaces()) ?? [:]
             for nic in network.plan.interfaces where unconfirmed[nic.number] != nil {
-                if let name = names["\(nic.mac)"] {
+                // NICs may have one address, as VLANs of one link have: the new one comes behind those that it has already.
+                let candidates = (names["\(nic.mac)"] ?? []).filter { !guestNames.values.contains($0) }
+                let twins = network.plan.interfaces.count { $0.mac == nic.mac && guestNames[$0.number] == nil }
+                if twins > 0, candidates.count >= twins {
+                    let name = candidates[twins - 1]
                     guestNames[nic.number] = name
                     unconfirmed[nic.number] = nil
                     follower.log("NIC \(nic.link): the guest has it as \(name)")

@@ -19,6 +19,7 @@ extension LibvirtMachine {
                 try? network.release(interface)
                 throw error
             }
+            resize.pinVhostWorkers(next)
             return next
         }
     }

@@ -121,6 +121,9 @@ extension MachinePlan {
         if link.backend.isHostDevice { return Decision(1, "the hardware's") }
         if let queues = link.queues { return Decision(queues, "asked for") }
         if isLimitedToOneQueue(link.backend) { return Decision(1, "QEMU's translator executes the guest") }
+        // A macvtap goes with its link, whoever deletes that. A guest that then lets go of a NIC with several queues, or
+        // starts anew, ends QEMU (virtio_net_set_queue_pairs: Assertion `!r' failed).
+        if case .macvtap = link.backend { return Decision(1, "QEMU survives the end of a macvtap with one") }
         let wanted = min(vcpusLimit.value, Self.defaultQueues)
         guard share >= wanted else {
             return Decision(max(share, 1), "its part of the \(Self.sharedQueues) that NICs share")

@@ -7,7 +7,7 @@ public import HostTopology
 public struct ObservedMachine: Codable, Equatable, Sendable {
     /// QEMU's process id.
     public var pid: Int32
-    /// Its threads, by id.
+    /// Its threads, by id, and those of the kernel that move frames for it (vhost-net).
     public var threads: [ObservedThread]
     /// Its memory, by kind of page and by policy.
     public var memory: [ObservedMemory]

@@ -26,6 +26,9 @@ extension ObservedMachine {
             // Threads of QEMU's pool come and go.
             if let thread = try? ObservedThread.read(id, "\(root)/task/\(id)") { threads.append(thread) }
         }
+        for id in group?.vhostWorkers(of: pid, procfs: procfs) ?? [] {
+            if let thread = try? ObservedThread.read(id, "\(procfs)/\(id)") { threads.append(thread) }
+        }
         return ObservedMachine(
             pid: pid, threads: threads,
             memory: NumaMaps.memory(try File.text("\(root)/numa_maps", limit: 16 << 20)),

@@ -26,6 +26,8 @@ public struct Link: Hashable, Sendable {
     public var alias: String?
     /// Of an ipvlan: L2, L3 or L3S.
     public var ipvlanMode: IPvlanMode?
+    /// Of a VLAN: the number in the tags of its frames on the link below.
+    public var vlan: UInt16?
     /// Of hardware on the PCI bus: its function, `0000:3b:02.1` (IFLA_PARENT_DEV_NAME, which kernels give since 5.14).
     public var pciAddress: String?
 
@@ -63,7 +65,7 @@ public struct Link: Hashable, Sendable {
     public init(
         index: Int32, name: String, kind: String? = nil, hardwareType: UInt16 = 1, mac: MACAddress? = nil,
         mtu: UInt32 = 1500, flags: Flags = [.up, .lowerUp], master: Int32? = nil, parent: Int32? = nil,
-        linkNetnsID: Int32? = nil, alias: String? = nil, ipvlanMode: IPvlanMode? = nil,
+        linkNetnsID: Int32? = nil, alias: String? = nil, ipvlanMode: IPvlanMode? = nil, vlan: UInt16? = nil,
         pciAddress: String? = nil
     ) {
         self.index = index
@@ -78,6 +80,7 @@ public struct Link: Hashable, Sendable {
         self.linkNetnsID = linkNetnsID
         self.alias = alias
         self.ipvlanMode = ipvlanMode
+        self.vlan = vlan
         self.pciAddress = pciAddress
     }
 
@@ -98,6 +101,7 @@ public struct Link: Hashable, Sendable {
             let mode: UInt16? = information?.nested(Int(IFLA_INFO_DATA))?.value(Int(IFLA_IPVLAN_MODE))
             ipvlanMode = mode.flatMap { IPvlanMode(rawValue: $0) }
         }
+        if kind == "vlan" { vlan = information?.nested(Int(IFLA_INFO_DATA))?.value(Int(IFLA_VLAN_ID)) }
         if attributes.string(Int(IFLA_PARENT_DEV_BUS_NAME)) == "pci" {
             pciAddress = attributes.string(Int(IFLA_PARENT_DEV_NAME))
         }

@@ -33,6 +33,7 @@ extension InterfacePlan {
         if needsOtherDevice(for: new) { return [.replug(from: self, to: new)] }
         var steps: [NetworkStep] = []
         if join != new.join { steps.append(.rejoin(from: self, to: new)) }
+        if vlans != new.vlans { steps.append(.setVLANs(new)) }
         if size != new.size { steps.append(.setMTU(new)) }
         if carrier != new.carrier { steps.append(.setLink(new)) }
         if told != new.told { steps.append(.readdress(new)) }

@@ -21,8 +21,7 @@ extension NetworkBinding {
         try filterLeaving(plan, tap: tap, name: plan.tap)
         try netlink.changeLink(plan.tap, LinkChange(up: true))
         try netlink.addIngress(linkIndex: link.index, name: link.name)
-        try netlink.setFilter(
-            ProgramFilter(priority: FilterPriority.redirect, .arrive(on: tap)), linkIndex: link.index, name: link.name)
+        try redirect(plan, link, .arrive(on: tap))
     }
 
     /// A macvtap that a CNI plugin made: there is nothing to join. The note about the filter is the link's alias.

@@ -23,7 +23,7 @@ public struct NetworkAssessment: Equatable, Sendable {
         for name in ordered {
             let planner = InterfacePlanner(name: name, request: request, earlier: guest[name])
             do throws(NetworkRefusal) {
-                let interface: InterfacePlan
+                var interface: InterfacePlan
                 if let link = chosen[name] {
                     interface = try planner.plan(
                         link, addresses: addresses.filter { $0.linkIndex == link.index },
@@ -33,6 +33,7 @@ public struct NetworkAssessment: Equatable, Sendable {
                 } else {
                     interface = try planner.planDevice()
                 }
+                interface.vlans = links.filter { $0.isVLAN(over: interface) }.compactMap(\.vlan).sorted()
                 // A function that shall leave the guest shows up as a link until its plugin takes it away.
                 if case .hostDevice = interface.binding, request.released.contains(name) { continue }
                 if let device = interface.binding.device {
@@ -134,6 +135,11 @@ extension InterfacePlan {
 }
 
 extension Link {
+    /// Whether its frames go through an interface's link, with a tag.
+    fileprivate func isVLAN(over interface: InterfacePlan) -> Bool {
+        vlan != nil && interface.linkIndex > 0 && parent == interface.linkIndex && linkNetnsID == nil
+    }
+
     /// Not the pod's: the loopback link, our own, and the tunnel devices that the kernel puts into every namespace while
     /// nobody has switched them on.
     fileprivate var isIgnored: Bool {

@@ -46,13 +46,16 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
     public var routes: [RoutePlan]
     /// The link filters multicast frames by what the host has subscribed to, and has to be told to pass all.
     public var needsAllMulticast: Bool
+    /// The numbers of VLANs that are links of the pod over this one: frames with their tags are those links', all others
+    /// the guest's here.
+    public var vlans: [UInt16]
 
     /// A NIC of its parts.
     public init(
         link: String, linkIndex: Int32 = 0, number: Int, binding: Binding = .tap,
         settings: InterfaceSettings = InterfaceSettings(), network: String? = nil, mac: MACAddress,
         linkMAC: MACAddress? = nil, mtu: UInt32, isUp: Bool = true, addresses: [IPPrefix] = [],
-        routes: [RoutePlan] = [], needsAllMulticast: Bool = false
+        routes: [RoutePlan] = [], needsAllMulticast: Bool = false, vlans: [UInt16] = []
     ) {
         self.link = link
         self.linkIndex = linkIndex
@@ -67,6 +70,7 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
         self.addresses = addresses
         self.routes = routes
         self.needsAllMulticast = needsAllMulticast
+        self.vlans = vlans
     }
 
     /// The link that carries the guest's frames beside the pod's, `slw0`, `slw1`, …: a TAP, or a macvtap that was made.

@@ -9,6 +9,8 @@ public enum NetworkStep: Codable, Equatable, Sendable {
     /// The guest keeps its device and its Ethernet address; what carries its frames is taken off `from`'s link and
     /// joined to `to`'s: another ``InterfacePlan/linkIndex`` or ``InterfacePlan/linkMAC``, other filters, other ports.
     case rejoin(from: InterfacePlan, to: InterfacePlan)
+    /// Other tags are those of links over the NIC's: ``InterfacePlan/vlans``.
+    case setVLANs(InterfacePlan)
     /// Another MTU, in the links that are ours and in what the guest is told.
     case setMTU(InterfacePlan)
     /// The guest sees a carrier, or none any more: ``InterfacePlan/hasCarrier``.
@@ -23,7 +25,8 @@ public enum NetworkStep: Codable, Equatable, Sendable {
     /// The interface that it concerns; nil for ``setDNS(_:)``.
     public var link: String? {
         switch self {
-        case .unplug(let plan), .setMTU(let plan), .setLink(let plan), .readdress(let plan), .plug(let plan),
+        case .unplug(let plan), .setVLANs(let plan), .setMTU(let plan), .setLink(let plan), .readdress(let plan),
+            .plug(let plan),
             .replug(_, let plan), .rejoin(_, let plan):
             plan.link
         case .setDNS: nil
@@ -41,6 +44,7 @@ extension NetworkPlan {
         case .setDNS(let new): dns = new
         case .replug(_, let new): change(new.link) { $0 = new }
         case .rejoin(_, let new): change(new.link) { $0.join = new.join }
+        case .setVLANs(let new): change(new.link) { $0.vlans = new.vlans }
         case .setMTU(let new): change(new.link) { $0.size = new.size }
         case .setLink(let new): change(new.link) { $0.carrier = new.carrier }
         case .readdress(let new): change(new.link) { $0.told = new.told }

@@ -1,5 +1,5 @@
 import CLinux
-import LinuxSystem
+public import LinuxSystem
 import Netlink
 
 /// In what order a guest's frames are looked at.
@@ -32,8 +32,25 @@ extension NetworkBinding {
         if try !netlink.qdiscs().contains(where: { $0.linkIndex == link.index && $0.isIngress }) {
             try netlink.addIngress(linkIndex: link.index, name: link.name)
         }
+        try redirect(plan, link, .leave(by: tap))
+    }
+
+    /// What arrives on the link is the guest's, but for frames of the VLANs that are links of the pod over it.
+    func redirect(_ plan: InterfacePlan, _ link: Link, _ verdict: ProgramFilter.Verdict) throws(SystemError) {
         try netlink.setFilter(
-            ProgramFilter(priority: FilterPriority.redirect, .leave(by: tap)), linkIndex: link.index, name: link.name)
+            ProgramFilter(priority: FilterPriority.redirect, verdict, matching: .everything(but: plan.vlans)),
+            linkIndex: link.index, name: link.name)
+    }
+
+    /// After the plan's ``InterfacePlan/vlans`` have changed. Doing it twice changes nothing.
+    ///
+    /// - Throws: `SystemError` with ENODEV when the link is gone.
+    public func setVLANs(_ plan: InterfacePlan) throws(SystemError) {
+        switch plan.binding {
+        case .tap: try redirect(plan, try link(plan.link), .leave(by: try index(plan.tap)))
+        case .macvtap(made: true): try redirect(plan, try link(plan.link), .arrive(on: try index(plan.tap)))
+        case .macvtap, .masquerade, .hostDevice, .vhostUser, .vdpa: break
+        }
     }
 
     /// What the guest may send goes where the verdict says, everything else is dropped: the host's stack is no party to
@@ -90,5 +107,24 @@ extension NetworkBinding {
             try netlink.addRedirect(redirect, linkIndex: tap, name: plan.tap)
         }
         return AddressServiceLink(name: server, index: serverIndex, plan: plan, routes: router != nil)
+    }
+}
+
+extension PacketProgram {
+    /// Every frame but those with a tag of these numbers, which the kernel has taken out of the frame by now.
+    static func everything(but vlans: [UInt16]) -> PacketProgram {
+        guard !vlans.isEmpty else { return .everything }
+        return PacketProgram { assembler in
+            let (others, match) = (assembler.label(), assembler.label())
+            assembler.loadTagPresence()
+            assembler.jump(.equals(0), to: match)
+            assembler.loadTag()
+            assembler.and(0xfff)
+            for vlan in vlans { assembler.jump(.equals(UInt32(vlan)), to: others) }
+            assembler.place(match)
+            assembler.match()
+            assembler.place(others)
+            assembler.reject()
+        }
     }
 }

@@ -6,7 +6,7 @@ import Testing
 
 /// A pod with one machine in the lab, played through CRI as a kubelet does it.
 ///
-/// Unless said, the guest is a boot sector that says that it runs and halts: its CPUs are emulated by an emulated CPU.
+/// Unless said, the guest is a boot sector that says that it runs and halts: the CPU under it is an emulated one.
 struct LabPod: Sendable {
     /// Who makes the pod's cgroup on a node, and how its path is told to the container runtime.
     enum Driver: Sendable { case systemd, cgroupfs }
@@ -87,6 +87,24 @@ struct LabPod: Sendable {
     /// QEMU's pid in the lab.
     var qemu: Int32 {
         get throws { try #require(Int32(try Lab.run("lab qemu \(container)").filter { !$0.isWhitespace })) }
+    }
+
+    /// The pod's network namespace, by its name for `ip -n`; for tests with one pod.
+    var network: String {
+        get throws {
+            let names = try Lab.run("ls /run/netns").split(separator: "\n").filter { $0.hasPrefix("cni-") }
+            try #require(names.count == 1, "\(names)")
+            return String(names[0])
+        }
+    }
+
+    /// Runs a script in a guest with an agent; what it printed. One that fails throws.
+    @discardableResult
+    func guest(_ script: String) async throws -> String {
+        let reply = try await runtime.execSync(["/bin/sh", "-c", script], in: container, timeout: 60)
+        let output = String(decoding: reply.stdout + reply.stderr, as: UTF8.self)
+        try #require(reply.exitCode == 0, "\(script): \(reply.exitCode): \(output)")
+        return output
     }
 
     /// The end of the sandbox's own log, which says how it came to where it is.

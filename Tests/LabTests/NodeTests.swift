@@ -19,6 +19,12 @@ import Testing
         #expect(try Lab.run("systemctl is-system-running") == "running\n")
     }
 
+    @Test func itsGuestsRunUnderKVM() throws {
+        let found = try Lab.run("slipway check").split(separator: "\n").first { $0.contains(" accelerator ") }
+        #expect(found?.hasPrefix("ok ") == true && found?.contains(" kvm: ") == true, "\(found ?? "nothing")")
+        #expect(try Lab.run("stat -c '%G %a' /dev/kvm /dev/vhost-net") == "kvm 660\nkvm 660\n")
+    }
+
     @Test func itsNICsGoToVFIO() throws {
         for (nic, node) in [("nic0", "0"), ("nic1", "1")] {
             let bound = try #require(try Lab.table("lab vfio \(nic)").last)

@@ -84,6 +84,13 @@ import Testing
                 + "guest, as each more needs MSI-X, which ends QEMU there")
     }
 
+    @Test func aMacvtapHasOneQueueUnlessItIsAskedForMore() throws {
+        var link = link(0, .macvtap(device: "t"))
+        #expect(try plan(request(vcpus: 4, [link])).nics.map(\.queues.value) == [1])
+        link.queues = 4
+        #expect(try plan(request(vcpus: 4, [link])).nics.map(\.queues.value) == [4])
+    }
+
     // MARK: Places
 
     @Test func aNICsPlaceFollowsFromItsNumber() throws {

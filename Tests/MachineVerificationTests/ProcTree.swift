@@ -20,7 +20,17 @@ struct ProcTree {
     func thread(
         _ id: Int32, _ name: String, cpus: String, policy: Int = 0, priority: Int = 0, last: Int = 0
     ) throws {
-        let task = "\(Self.pid)/task/\(id)"
+        try write("\(Self.pid)/task/\(id)", id, name, cpus: cpus, policy: policy, priority: priority, last: last)
+    }
+
+    /// Another process.
+    func process(_ id: Int32, _ name: String, cpus: String) throws {
+        try write("\(id)", id, name, cpus: cpus, policy: 0, priority: 0, last: 0)
+    }
+
+    private func write(
+        _ task: String, _ id: Int32, _ name: String, cpus: String, policy: Int, priority: Int, last: Int
+    ) throws {
         try directory.write("\(task)/comm", "\(name)\n")
         try directory.write("\(task)/status", "Name:\t\(name)\nCpus_allowed_list:\t\(cpus)\nMems_allowed_list:\t0-1\n")
         // Fields 3 to 38, then processor, rt_priority and policy (proc_pid_stat(5)).

@@ -65,6 +65,21 @@ import Testing
         #expect(try tree.read(group).cgroup?.holdsMachine == false)
     }
 
+    @Test func theKernelsThreadsThatMoveItsFramesAreAmongItsOwn() throws {
+        let tree = try ProcTree()
+        try tree.status()
+        try tree.numaMaps([])
+        try tree.thread(4242, "qemu-system-x86", cpus: "4")
+        // As kernels before 6.4 show them: processes of their own in QEMU's leaf, beside others of the kernel.
+        let group = try tree.group("/kubepods/pod1/c", ["machine/cgroup.procs": "4242\n4300\n4301\n4302"])
+        for (id, name) in [(4300, "vhost-4242"), (4301, "kvm-nx-lpage-re"), (4302, "vhost-424")] {
+            try tree.process(Int32(id), name, cpus: "0-7")
+        }
+        let threads = try tree.read(group).threads
+        #expect(threads.map(\.name) == ["qemu-system-x86", "vhost-4242"])
+        #expect(threads.last?.role == .emulator && threads.last?.cpus == [0, 1, 2, 3, 4, 5, 6, 7])
+    }
+
     @Test func whatIsNotThereIsSaid() throws {
         let tree = try ProcTree()
         let error = #expect(throws: SystemError.self) { try tree.read() }

@@ -52,6 +52,22 @@ import Testing
                     flags: Link.Flags(rawValue: 0x11043), parent: 9, linkNetnsID: 2, ipvlanMode: .l3))
     }
 
+    @Test func readVLAN() throws {
+        let bytes = message(
+            type: Int(RTM_NEWLINK),
+            hex(
+                """
+                00 00 0100 05000000 43100100 00000000
+                0900 0300 6e657431 00 000000                        ; IFLA_IFNAME net1
+                0800 0500 02000000                                  ; IFLA_LINK
+                2400 1200                                           ; IFLA_LINKINFO
+                  0900 0100 766c616e 00 000000                      ;   IFLA_INFO_KIND vlan
+                  1400 0200 0600 0500 8100 0000 0600 0100 2a00 0000 ;   IFLA_INFO_DATA: 802.1Q, 42
+                """))
+        let link = try #require(NetlinkMessage.split(bytes).first.flatMap { Link($0) })
+        #expect(link.kind == "vlan" && link.vlan == 42 && link.parent == 2)
+    }
+
     @Test func readHardwareLink() throws {
         func link(bus: String) throws -> Link {
             let bytes = message(

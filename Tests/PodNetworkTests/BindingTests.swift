@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import LinuxSystem
 import Netlink
+import TestSupport
 import Testing
 
 @testable import PodNetwork
@@ -152,6 +153,48 @@ import Testing
         await #expect(throws: SystemError("find link", "gone0", code: ENODEV)) {
             try await lab.pod.run { _ = try NetworkBinding().bind(gone, owner: 0) }
         }
+    }
+
+    @Test func framesOfVLANsOverTheLinkAreNotItsGuests() async throws {
+        let lab = try await Lab()
+        var plan = try #require(
+            try await lab.pod.run { try NetworkPlan(reading: RTNetlink(), resolvConf: "") }.interfaces.first)
+        plan.vlans = [7, 42]
+        _ = try await lab.pod.run { [plan] in try NetworkBinding().bind(plan, owner: 0, answering: false) }
+        let guest = try await RawGuest(tap: "slw0", in: lab.pod)
+        let network = try await Capture("p0", in: lab.gateway)
+        func frame(_ tags: [(UInt16, UInt16)]) -> [UInt8] {
+            Frames.ethernet(
+                from: "02:00:00:00:00:07", tags: tags, type: 0x88b5, [UInt8](repeating: 1, count: 46))
+        }
+        let frames = [
+            frame([(0x8100, 42)]), frame([(0x8100, 0x2000 + 7)]), frame([(0x8100, 43)]), frame([]),
+        ]
+        /// What comes of them, up to the last.
+        func received() throws -> [Int] {
+            for frame in frames { try network.socket.send(frame) }
+            var came: [Int] = []
+            _ = try guest.receive { frame in
+                if let index = frames.firstIndex(of: frame) { came.append(index) }
+                return frame == frames.last
+            }
+            return came
+        }
+        // The TAP has a carrier a moment after it was opened.
+        let first = frame([(0x8100, 1)])
+        let isReady = try await eventually(within: .seconds(5)) {
+            try network.socket.send(first)
+            return try guest.receive(milliseconds: 100) { $0 == first } != nil
+        }
+        #expect(isReady)
+        #expect(try received() == [2, 3])
+        plan.vlans = [42]
+        try await lab.pod.run { [plan] in try NetworkBinding().setVLANs(plan) }
+        #expect(try received() == [1, 2, 3])
+        plan.vlans = []
+        try await lab.pod.run { [plan] in try NetworkBinding().setVLANs(plan) }
+        #expect(try received() == [0, 1, 2, 3])
+        try await lab.unbindAll()
     }
 
     @Test func multicastReceptionIsRestored() async throws {

@@ -151,6 +151,17 @@ import Testing
             try plan([macvlan, hardware, veth(4, "eth0")]).interfaces.map(\.needsAllMulticast) == [false, true, true])
     }
 
+    @Test func VLANsOverALinkOfThePodHaveTheirOwnFrames() throws {
+        func vlan(_ index: Int32, _ number: UInt16, over parent: Int32, elsewhere: Int32? = nil) -> Link {
+            Link(
+                index: index, name: "net\(index)", kind: "vlan", mac: mac, parent: parent, linkNetnsID: elsewhere,
+                vlan: number)
+        }
+        let links = [veth(2, "eth0"), vlan(3, 42, over: 2), vlan(4, 7, over: 2), vlan(5, 9, over: 2, elsewhere: 0)]
+        #expect(try plan(links).interfaces.map(\.vlans) == [[7, 42], [], [], []])
+        #expect(try plan(links + [vlan(6, 8, over: 3)]).interfaces[1].vlans == [8])
+    }
+
     @Test func ownAndFallbackLinksAreLeftOut() throws {
         let own = [
             Link(index: 5, name: "slw0", kind: "tun", mac: mac, alias: "slipway link 2 eth0"),

@@ -72,6 +72,13 @@ import Testing
         }
     }
 
+    @Test func VLANsOverItsLink() throws {
+        for binding in [Binding.tap, .macvtap(made: true)] {
+            let result = try steps(binding) { $0.vlans = [42] }
+            #expect(result.steps == [.setVLANs(result.new)])
+        }
+    }
+
     @Test func oneThing() throws {
         let trust = try steps { $0.settings.isTrusted = true }
         #expect(trust.steps == [.rejoin(from: trust.old, to: trust.new)])
@@ -173,7 +180,7 @@ import Testing
         let (old, new) = (try interface("net1", 1), try interface("net1", 1, .masquerade(ports: [.init(.udp, 53)])))
         let steps: [NetworkStep] = [
             .plug(new), .unplug(old), .replug(from: old, to: new), .rejoin(from: old, to: new), .setMTU(new),
-            .setLink(new), .readdress(new), .setDNS(DNSConfiguration(search: ["a"])),
+            .setVLANs(new), .setLink(new), .readdress(new), .setDNS(DNSConfiguration(search: ["a"])),
         ]
         #expect(try JSONDecoder().decode([NetworkStep].self, from: JSONEncoder().encode(steps)) == steps)
     }

@@ -19,7 +19,7 @@ packages=(
     systemd-sysv udev dbus kmod openssh-server iproute2 procps
     containerd runc containernetworking-plugins nftables iptables
     qemu-system-x86 seabios libvirt0 libvirt-daemon-driver-qemu dnsmasq-base genisoimage
-    numactl pciutils strace
+    numactl pciutils strace tcpdump
 )
 
 [ $# -eq 1 ] || { sed -n '2s/^# //p' "$0" >&2; exit 2; }

@@ -2,7 +2,7 @@
 # images.sh OUT_DIR
 #
 # Puts the archives of the images that the lab's tests use into OUT_DIR: the guest of 512 bytes, the one of Linux that
-# says what it sees, and containerd's pause.
+# says what it sees, and containerd's pause; and into OUT_DIR/files what the tests of networks use beside.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2s/^# //p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,3 +10,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 rm -f "$1/cnf.tar"
 "$here/boot-sector/build.sh" "$1"
 "$here/linux/build.sh" "$1"
+"$here/../node/images.sh" "$1/files" net-vnf
+rm -f "$1/files/net-vnf.initrd" "$1/files/net-cnf.tar"

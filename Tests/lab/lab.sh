@@ -8,12 +8,13 @@
 # lab.sh down DIR                 switches it off and removes DIR
 #
 # A lab is a virtual machine that plays a Kubernetes node with what the machine below may lack: two NUMA nodes, an IOMMU
-# with NICs behind it, 1 GiB pages, modules, systemd and cgroup v2 (machine.sh). Its CPUs are emulated, so that it runs
-# everywhere. Several labs run side by side.
+# with NICs behind it, KVM, 1 GiB pages, modules, systemd and cgroup v2 (machine.sh). Its CPUs are emulated, AMD's SVM
+# included, so that it runs everywhere. Several labs run side by side.
 #
 # Read by `up`:
 #   SLIPWAY_BIN     directory of the programs, installed by runtime-class/install.sh as on any node
 #   LAB_IMAGES      image archives for containerd, with blanks between
+#   LAB_FILES       files that are wanted in /opt/lab/files, with blanks between
 #   LAB_COLD        1: boots from the beginning; else the machine goes on from a saved state, taken when it had booted
 #
 # Image and saved state are kept in ${SLIPWAY_CACHE:-/var/cache/slipway-build}/lab under hashes of what goes in.
@@ -193,9 +194,9 @@ save_state() { # IMAGE DIR
 
 # What is new to the cached image, as a file system that the lab mounts at /opt/lab: programs, installer, images.
 payload() { # OUT
-    local work program library image
+    local work program library file
     work=$(mktemp -d "$dir/payload.XXXXXX")
-    mkdir "$work"/{programs,images,libraries}
+    mkdir "$work"/{programs,images,files,libraries}
     install -m 755 "$here/lab" "$work/lab"
     cp -R "$repository/runtime-class" "$work/"
     for program in containerd-shim-slipway-v2 slipway-sandbox slipway; do
@@ -208,7 +209,8 @@ payload() { # OUT
             dirname "$library" >"$work/libraries/path"
         done
     done
-    for image in ${LAB_IMAGES-}; do cp "$image" "$work/images/"; done
+    for file in ${LAB_IMAGES-}; do cp "$file" "$work/images/"; done
+    for file in ${LAB_FILES-}; do cp "$file" "$work/files/"; done
     # The size is the machine's, whatever is in it: a saved state knows its disks.
     truncate -s 4G "$1"
     mke2fs -q -F -t ext4 -b 4096 -m 0 -N 1024 -O ^has_journal -E nodiscard,lazy_itable_init=1 -d "$work" "$1"

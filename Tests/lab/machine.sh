@@ -5,6 +5,7 @@
 #   NUMA      two nodes with two CPUs and 4 GiB each
 #   nic0,nic1 an e1000e on each node, behind a root port below an expander bus of that node; wired to each other
 #   IOMMU     intel-iommu, fit for vfio-pci
+#   KVM       the emulated CPUs have AMD's SVM with nested paging: guests in the lab run under KVM
 #   vdb       what is new to the cached image
 # A kernel with 1 GiB pages: one reserved on each node. 2 MiB pages are reserved when somebody asks (`lab pages`).
 machine() { # DIR IMAGE

@@ -7,5 +7,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d /tmp/slipway-lab.XXXXXX)
 trap '"$here/lab.sh" down "$work/lab" || true; rm -rf "$work"' EXIT
 "$here/images.sh" "$work/images"
-LAB_IMAGES=$(echo "$work"/images/*.tar) "$here/lab.sh" up "$work/lab"
+LAB_IMAGES=$(echo "$work"/images/*.tar) LAB_FILES=$(echo "$work"/images/files/*) "$here/lab.sh" up "$work/lab"
 "$here/lab.sh" shell "$work/lab" || true

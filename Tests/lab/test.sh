@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests that need a node with NUMA nodes, an IOMMU and cgroup v2, in a lab that it starts and ends (lab.sh).
+# Runs the tests that need a node with KVM, NUMA nodes, an IOMMU and cgroup v2, in a lab that it starts and ends (lab.sh).
 # test.sh [REGEX]: those tests alone. SLIPWAY_BIN is the directory of the programs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,8 +19,9 @@ trap 'exit 130' INT TERM
 
 swift build --build-tests
 "$here/images.sh" "$work/images"
-export SLIPWAY_LAB=$work/lab LAB_IMAGES
+export SLIPWAY_LAB=$work/lab LAB_IMAGES LAB_FILES
 LAB_IMAGES=$(echo "$work"/images/*.tar)
+LAB_FILES=$(echo "$work"/images/files/*)
 for try in first second; do
     "$here/lab.sh" up "$SLIPWAY_LAB"
     # The program itself, and not `swift test`, so that a time-out ends the tests and not their starter alone.
