@@ -229,6 +229,7 @@ public actor LibvirtMachineHost: MachineHost {
             defer { try? domain.undefine() }
             undo.add { _ = try? Orphans.adopting(LibvirtMachineHost.emulatorName) { try domain.destroy() } }
             try visit(cgroup) { try Orphans.adopting(LibvirtMachineHost.emulatorName) { try domain.startPaused() } }
+            network.closeDirectories()
             timeline.stamp("QEMU started")
 
             let process = try qemu(plan)

@@ -122,6 +122,17 @@ final class MachineNetwork: Sendable {
         }
     }
 
+    /// QEMU has made the sockets to which switches connect.
+    func closeDirectories() {
+        guard let user = state.withLock({ $0.user }) else { return }
+        for interface in plan.interfaces {
+            guard case .vhostUser(let path, listens: true) = interface.binding else { continue }
+            do { try SwitchSocket(path, listens: true).closeDirectory(to: user) } catch {
+                log("NIC \(interface.link): the directory of its socket stays open to QEMU: \(error)")
+            }
+        }
+    }
+
     /// Lets QEMU in to sockets that their switches have made anew.
     ///
     /// - Returns: the NICs behind them.

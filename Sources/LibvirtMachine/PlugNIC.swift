@@ -15,6 +15,7 @@ extension LibvirtMachine {
             try network.join(interface, next)
             do {
                 try domain.attach(device: try nic(interface.number, of: next).deviceXML)
+                network.closeDirectories()
             } catch {
                 try? network.release(interface)
                 throw error

@@ -28,12 +28,10 @@ public struct GrantedSockets: Sendable {
         return try socket.grant(to: user)
     }
 
-    /// Takes it back. A directory in which the user makes other sockets stays open to it.
+    /// Takes it back.
     public func revoke(_ socket: SwitchSocket, from user: UInt32) throws {
         try socket.revoke(from: user)
-        let others = try sockets.filter { $0 != socket }
-        for other in others where other.place == socket.place { try other.grant(to: user) }
-        try write(others)
+        try write(try sockets.filter { $0 != socket })
     }
 
     /// Takes back everything. The first error does not stop the others.

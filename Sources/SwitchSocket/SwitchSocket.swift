@@ -5,8 +5,8 @@ public import LinuxSystem
 /// The socket between QEMU and a switch in user space.
 ///
 /// QEMU's user is nobody's friend: it may neither connect to a socket that the switch has made nor make one in a directory
-/// of the node. It is let in by an access control list's entry of its own, and nobody else is; the entry is taken back at
-/// the end.
+/// of the node. It is let in by an access control list's entry of its own, and nobody else is. The entry of a socket is
+/// taken back at the end, that of a directory as soon as QEMU has made its socket.
 ///
 /// QEMU does nothing else while it waits for the other end, as long as that takes: a start does not end, and a running
 /// guest stands still. So the other end is tried first.
@@ -49,8 +49,14 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
         }
     }
 
+    /// Once a user has made its socket it needs the directory no more, in which there may be sockets of others. Nothing for
+    /// a socket of the switch's.
+    public func closeDirectory(to user: UInt32) throws(SystemError) {
+        if listens { _ = try change { $0.revoking(user) } }
+    }
+
     /// What the access control list belongs to: the socket, or the directory in which it is made.
-    var place: String {
+    private var place: String {
         guard listens, let slash = path.lastIndex(of: "/") else { return path }
         return String(path[..<slash])
     }

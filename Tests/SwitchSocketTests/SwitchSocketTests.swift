@@ -117,17 +117,26 @@ import Testing
         #expect(!File.exists(directory("sockets.json")))
     }
 
-    @Test func aDirectoryOfTwoSocketsStaysOpenForTheOther() throws {
+    @Test func whoHasMadeItsSocketNeedsTheDirectoryNoMore() throws {
         let directory = try directory()
-        try File.makeDirectory(directory("sockets"), mode: 0o755)
+        let path = directory("nic.sock")
+        let socket = SwitchSocket(path, listens: true)
         let granted = GrantedSockets(file: directory("sockets.json"))
-        let sockets = ["a", "b"].map { SwitchSocket(directory("sockets/\($0)"), listens: true) }
-        for socket in sockets { try granted.grant(socket, to: user) }
-        try granted.revoke(sockets[0], from: user)
-        #expect(try !sockets[1].grant(to: user))
-        try granted.revoke(sockets[1], from: user)
-        #expect(mode(directory("sockets")) == 0o755)
-        #expect(try sockets[1].grant(to: user))
+        try granted.grant(socket, to: user)
+        let listener = try UnixSocket.listen(path)
+        defer { listener.close() }
+        try #require(chown(path, user, user) == 0)
+        try socket.closeDirectory(to: user)
+        #expect(mode(directory.path) == 0o755 && File.exists(path))
+        try granted.revokeAll(from: user)
+        #expect(!File.exists(path))
+        // A switch's own stays open.
+        let other = try UnixSocket.listen(path)
+        defer { other.close() }
+        let client = SwitchSocket(path, listens: false)
+        try client.grant(to: user)
+        try client.closeDirectory(to: user)
+        try client.probe(as: user, group: user)
     }
 
     @Test func refusalsNameWhatWouldHelp() throws {
