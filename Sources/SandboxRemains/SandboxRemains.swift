@@ -23,12 +23,25 @@ public struct SandboxRemains: Sendable {
         self.root = root
     }
 
-    /// Ends all processes and removes everything else. Takes under 5 s, which is all that containerd gives `delete`.
+    /// Ends all processes and removes everything else. Takes under 5 s, which is all that containerd gives `delete`: what
+    /// cannot be removed at once, because the kernel or a process is not done with it yet, is tried again meanwhile, as
+    /// containerd does not ask a second time.
     ///
     /// - Parameter milliseconds: what is left of that. CNI plugins get up to 3 s of it, and half a second in any case.
     /// - Returns: what could not be removed, as sentences.
     public func remove(milliseconds: Int64 = 4_500) -> [String] {
         let end = Clock.milliseconds + milliseconds
+        while true {
+            let problems = attempt(until: end)
+            if problems.isEmpty || Clock.milliseconds + Self.pause >= end { return problems }
+            _ = poll(nil, 0, Int32(Self.pause))
+        }
+    }
+
+    /// Between two tries, in milliseconds.
+    private static let pause: Int64 = 100
+
+    private func attempt(until end: Int64) -> [String] {
         var problems: [String] = []
         func attempt(_ what: String, _ body: () throws -> Void) {
             do { try body() } catch { problems.append("\(what): \(error)") }

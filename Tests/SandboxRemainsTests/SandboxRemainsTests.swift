@@ -110,6 +110,34 @@ import Testing
         #expect(!File.exists(owner.path))
     }
 
+    /// What is in the way for a moment keeps nothing.
+    @Test func whatIsBusyIsTriedAgain() async throws {
+        let root = try TemporaryDirectory()
+        let owner = StateDirectory(root: root.path, namespace: "n", sandbox: "s")
+        try File.makeDirectory(owner.path)
+        var record = SandboxRecord(namespace: "n", id: "s", bundle: "/b")
+        record.machine = SandboxRecord.Machine(container: "c", containerName: "c", user: 5)
+        let machine = try Spawn("/bin/sleep", ["1000"]).start()
+        record.machine?.process = try SandboxRecord.ProcessIdentity(pid: machine.pid)
+        try record.write(to: owner)
+        _ = try UserClaim.take(from: 5...5, for: owner, root: root.path)
+        // A directory in the place of a file that has to go.
+        try File.makeDirectory("\(owner.dhcp)/dnsmasq.pid")
+        let path = owner.dhcp
+        // It goes once the first try is under way.
+        try LinuxSystem.Thread.start("opening") {
+            _ = try? machine.wait()
+            try? File.removeTree(path)
+        }
+        let written = record
+        let problems = try await LinuxSystem.Thread.run("remains") {
+            SandboxRemains(owner, written, root: root.path).remove()
+        }
+        #expect(problems == [])
+        #expect(!File.exists(owner.path))
+        #expect(try File.list(root(".users")) == [".lock"])
+    }
+
     private func namespace() throws -> NetworkNamespace {
         try LinuxSystem.Thread.runAndWait("unshare") {
             try check(slipway_unshare(0x4000_0000), "unshare")
