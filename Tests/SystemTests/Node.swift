@@ -83,6 +83,20 @@ enum Node {
     /// Expects that nothing has come to what was there before.
     static func expectNothingLeft(since before: Set<String>, _ location: SourceLocation = #_sourceLocation) async {
         let clean = await eventually(within: .seconds(15)) { remains().subtracting(before).isEmpty }
-        #expect(clean, "left behind: \(remains().subtracting(before).sorted())", sourceLocation: location)
+        if clean { return }
+        let left = remains().subtracting(before).sorted()
+        Issue.record("left behind: \(left)\n\(left.map(story).joined())", sourceLocation: location)
+    }
+
+    /// What a sandbox's record and log, and containerd's, tell of a state directory that is left.
+    private static func story(of remain: String) -> String {
+        guard remain.hasPrefix("state ") else { return "" }
+        let directory = StateDirectory(path: String(remain.dropFirst("state ".count)))
+        let log = (try? File.text(directory.log, limit: 1 << 24)) ?? "no log"
+        let record = (try? File.text(directory.record)) ?? "no record"
+        let id = (try? SandboxRecord(readingFrom: directory).id) ?? "?"
+        let containerd = (try? File.text("\(Self.directory)/containerd.log", limit: 1 << 28)) ?? ""
+        let lines = containerd.split(separator: "\n").filter { $0.contains(id) }.suffix(30)
+        return "\(record)\n\(log.suffix(4000))\n\(lines.joined(separator: "\n"))\n"
     }
 }
