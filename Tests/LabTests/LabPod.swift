@@ -98,6 +98,13 @@ struct LabPod: Sendable {
         }
     }
 
+    /// Waits until the machine's console has said something. In the lab: every question from here would cost the guest some
+    /// of its time.
+    func expectOnConsole(_ text: String, seconds: Int32 = 300) throws {
+        try Lab.run(
+            "timeout \(seconds) sh -c 'until grep -q \"\(text)\" \(console); do sleep 1; done'", seconds: seconds + 60)
+    }
+
     /// Runs a script in a guest with an agent; what it printed. One that fails throws.
     @discardableResult
     func guest(_ script: String) async throws -> String {

@@ -58,6 +58,14 @@ import Testing
                 try expectWorkers(3, of: qemu)
                 try Lab.run("slipway verify vhost")
 
+                // They go along to other CPUs.
+                var moved = CRILinuxContainerResources()
+                moved.cpusetCpus = "0-1"
+                try await pod.runtime.updateContainerResources(pod.container, to: moved)
+                try expectWorkers(3, of: qemu)
+                #expect(try Lab.table("lab workers \(qemu)").allSatisfy { ["0", "1"].contains($0[1]) })
+                try Lab.run("slipway verify vhost")
+
                 try await pod.runtime.stopContainer(pod.container, grace: 0)
                 #expect(try await pod.runtime.containerStatus(pod.container).status.exitCode == 137)
                 #expect(try Lab.table("lab workers \(qemu)").isEmpty)
