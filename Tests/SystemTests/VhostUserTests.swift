@@ -36,6 +36,11 @@ import Testing
                 #expect(sizes[0] == "udp 1972 of 1972 same" && sizes[1].contains("Message too long"), "\(sizes)")
             }
             _ = try Node.slipwayItself(["verify"])
+            // The switch has mapped both kinds of RAM.
+            for (pod, kind) in [(shared.a, "kernelpagesize_kB=2048"), (shared.b, "file=/memfd:")] {
+                let qemu = try #require(try pod.record.machine?.process?.pid)
+                #expect(try File.text("/proc/\(qemu)/numa_maps", limit: 1 << 22).contains(kind), "\(kind)")
+            }
         }
     }
 
