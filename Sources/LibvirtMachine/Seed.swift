@@ -73,7 +73,7 @@ extension MachinePlan {
         for nic in nics {
             if case .hostDevice(let address, _) = nic.backend { addresses[address] = nic.pciAddress }
         }
-        for device in devices { addresses[device.address] = NIC.pciAddress(bus: device.bus) }
+        for device in devices { addresses[device.address] = device.pciAddress }
         return addresses
     }
 
