@@ -25,10 +25,12 @@ public enum NICBackend: Codable, Equatable, Sendable {
     /// Most pairs of queues: the smallest of DPDK's 128, the kernel's 256 for TAPs and QEMU's 511.
     public static let maximumQueues = 128
 
-    var isHostDevice: Bool {
-        if case .hostDevice = self { return true }
-        return false
+    /// The PCI function that the guest drives, by its address on the host; nil for a NIC of another kind.
+    public var function: String? {
+        if case .hostDevice(let address, _) = self { address } else { nil }
     }
+
+    var isHostDevice: Bool { function != nil }
 
     var isVhostUser: Bool {
         if case .vhostUser = self { return true }

@@ -29,6 +29,20 @@ public struct SandboxRemains: Sendable {
     /// - Returns: what could not be removed, as sentences.
     public func remove(milliseconds: Int64 = 4_500) -> [String] {
         let end = Clock.milliseconds + milliseconds
+        do {
+            // containerd calls `delete` for the sandbox and for its container at once, and each finds the same. What the one
+            // has given back to plugins the other would bring back from them.
+            return try ExclusiveLock.hold("\(directory.path)/.remains", milliseconds: Int32(clamping: milliseconds)) {
+                File.exists(directory.record) ? remove(until: end) : []
+            }
+        } catch let error as SystemError where error.code == ENOENT {
+            return []
+        } catch {
+            return ["remove \(directory.path): \(error)"]
+        }
+    }
+
+    private func remove(until end: Int64) -> [String] {
         var problems: [String] = []
         func attempt(_ what: String, _ body: () throws -> Void) {
             do { try body() } catch { problems.append("\(what): \(error)") }
@@ -67,11 +81,14 @@ public struct SandboxRemains: Sendable {
             PlacementClaim.release(owner: directory, root: root)
             attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
         }
+        // The kernel takes no function from a QEMU that has it open, and waits. Plugins want its link.
+        if processes.allSatisfy({ (try? $0.waitForEnd(milliseconds: 0)) == true }) {
+            problems += HostFunction.giveBackAll(in: directory.functions)
+        }
         // After CPUs and pages, which no plugin that hangs shall keep. Last: links have to be free of what hung on them.
         problems += Attachments(directory: directory.attachments).detachAll(
             namespace: record.networkNamespace.flatMap { NetworkNamespace.isThere($0) ? $0 : nil },
             milliseconds: min(3_000, max(500, end - Clock.milliseconds)))
-        problems += HostFunction.giveBackAll(in: directory.functions)
         // What is left needs its record: the next `delete`, or `slipway net detach`, tries again.
         guard problems.isEmpty else { return problems }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }

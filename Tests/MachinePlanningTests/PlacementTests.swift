@@ -342,6 +342,15 @@ import Testing
         let others = [Holding(pod: "nf/other", pages: [Holding.Pages(node: 0, size: 1 << 30, count: 6)])]
         let plan = try MachinePlan(request, on: Self.twoNodes, beside: others)
         #expect(plan.placement.cells.map(\.node) == [1] && plan.devices.map(\.cell) == [0])
+        // One that has a driver of the host is known by its link alone.
+        request.devices = []
+        request.links = [
+            RequestedLink(
+                "net1", number: 0, backend: .hostDevice(address: "0000:3b:02.1", isManaged: false),
+                mac: "0a:58:00:00:00:01", mtu: 1500)
+        ]
+        #expect(request.functions == ["0000:3b:02.1"])
+        #expect(try MachinePlan(request, on: Self.twoNodes, beside: others).placement.cells.map(\.node) == [1])
     }
 
     @Test func lockedMemoryDoesNotGrow() throws {
