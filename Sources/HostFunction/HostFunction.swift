@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 public import LinuxSystem
 public import Netlink
+import Synchronization
 
 /// A PCI function of the node that a guest drives, by VFIO, although the pod was given it with a driver of the host: it
 /// is taken from that driver, and given back.
@@ -97,14 +98,23 @@ public struct HostFunction: Codable, Equatable, Sendable {
     public func giveBack(
         recordedIn directory: String, sysfs: String = "/sys", procfs: String = "/proc"
     ) throws(HostFunctionError) {
-        try restoreDriver(sysfs)
-        try restoreLink(recordedIn: directory, sysfs, procfs)
-    }
-
-    private func restoreDriver(_ sysfs: String) throws(HostFunctionError) {
         let bus = SysfsFunction(address, sysfs)
         // A function that was pulled out of the node has nothing to get back.
-        guard bus.exists, !isFree else { return }
+        if bus.exists {
+            try restoreDriver(bus)
+            // CNI's plugin takes back no address but one that it has set.
+            if let virtual, let mac = virtual.mac { try? virtual.set(mac, procfs: procfs) }
+            try restoreLink(bus, procfs)
+        }
+        do throws(SystemError) {
+            try File.remove(file(directory))
+        } catch {
+            throw .record(address, "\(error)")
+        }
+    }
+
+    private func restoreDriver(_ bus: SysfsFunction) throws(HostFunctionError) {
+        if isFree { return }
         do throws(SystemError) {
             if bus.driver == driver { try bus.choose(driver: nil) } else { try bus.set(driver: nil) }
         } catch {
@@ -112,24 +122,13 @@ public struct HostFunction: Codable, Equatable, Sendable {
         }
     }
 
-    private func restoreLink(
-        recordedIn directory: String, _ sysfs: String, _ procfs: String
-    ) throws(HostFunctionError) {
-        let bus = SysfsFunction(address, sysfs)
-        // CNI's plugin takes back no address but one that it has set.
-        if let virtual, let mac = virtual.mac, bus.exists { try? virtual.set(mac, procfs: procfs) }
-        if let link, bus.exists, NetworkNamespace.isThere(link.namespace) {
-            try bus.move(to: link.namespace, as: link.name, procfs: procfs)
-            do {
-                try link.restore()
-            } catch {
-                throw .noLink(address, "\(link.name) (\(error))")
-            }
-        }
-        do throws(SystemError) {
-            try File.remove(file(directory))
+    private func restoreLink(_ bus: SysfsFunction, _ procfs: String) throws(HostFunctionError) {
+        guard let link, NetworkNamespace.isThere(link.namespace) else { return }
+        try bus.move(to: link.namespace, as: link.name, procfs: procfs)
+        do {
+            try link.restore()
         } catch {
-            throw .record(address, "\(error)")
+            throw .noLink(address, "\(link.name) (\(error))")
         }
     }
 
@@ -152,25 +151,31 @@ public struct HostFunction: Codable, Equatable, Sendable {
     public static func giveBackAll(
         in directory: String, sysfs: String = "/sys", procfs: String = "/proc"
     ) -> [String] {
-        var problems: [String] = []
-        func attempt(_ name: String, _ body: () throws -> Void) {
-            do { try body() } catch {
-                problems.append("give back the function of \(directory)/\(name): \(error)")
+        let problems = Mutex<[String]>([])
+        var running: [FileDescriptor] = []
+        for name in (try? File.list(directory)) ?? [] where name.hasSuffix(".json") {
+            let work = { @Sendable in
+                do {
+                    let function = try HostFunction(readingFrom: "\(directory)/\(name)")
+                    try function.giveBack(recordedIn: directory, sysfs: sysfs, procfs: procfs)
+                } catch {
+                    problems.withLock { $0.append("give back the function of \(directory)/\(name): \(error)") }
+                }
+            }
+            // Beside each other: a driver may take a second, and `delete` has five.
+            do {
+                let done = try FileDescriptor.event()
+                try Thread.start("function") {
+                    work()
+                    done.signalEvent()
+                }
+                running.append(done)
+            } catch {
+                work()
             }
         }
-        var driven: [(name: String, function: HostFunction)] = []
-        // All drivers first: they make their links beside each other.
-        for name in ((try? File.list(directory)) ?? []).sorted() where name.hasSuffix(".json") {
-            attempt(name) {
-                let function = try HostFunction(readingFrom: "\(directory)/\(name)")
-                try function.restoreDriver(sysfs)
-                driven.append((name, function))
-            }
-        }
-        for (name, function) in driven {
-            attempt(name) { try function.restoreLink(recordedIn: directory, sysfs, procfs) }
-        }
-        return problems
+        for done in running { done.clearEvent() }
+        return problems.withLock { $0.sorted() }
     }
 
     private init(readingFrom path: String) throws {

@@ -199,7 +199,12 @@ import Testing
                 try await runtime.containerStatus(container).status.state == .containerExited
             }
             #expect(ended, "containerd does not see that the sandbox has gone")
-            #expect(try await eventually(within: .seconds(30)) { try nic.driver == "e1000e" })
+            let directory = directory(pod)
+            let isRemoved = try await eventually(within: .seconds(30)) {
+                try Lab.run("ls -d \(directory) 2>/dev/null || true").isEmpty
+            }
+            let journal = try Lab.run("journalctl -u containerd --no-pager | grep 'clean up' | tail -n 4 || true")
+            #expect(isRemoved, "\(journal)")
             try wan.expectAsMade()
             try wan.call("DEL")
             #expect(try nic.links == nic.link)
