@@ -132,7 +132,8 @@ let package = Package(
         module(
             "SlipwayCommand",
             [
-                "CLinux", "CNI", "CRIProtocol", "Cgroup", "Configuration", "HostMemory", "HostTopology", "Libvirt",
+                "CLinux", "CNI", "CRIProtocol", "Cgroup", "Configuration", "HostFunction", "HostMemory", "HostTopology",
+                "Libvirt",
                 "LibvirtMachine",
                 "LinuxSystem", "MachinePlanning", "MachineVerification", "Netlink", "OCIRuntimeSpec", "PodManifest",
                 "PodNetwork", "SandboxRemains", "StateDirectory", "TopologyDrawing", "Version",

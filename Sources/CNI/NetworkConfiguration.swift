@@ -83,6 +83,22 @@ public struct NetworkConfiguration: Equatable, Sendable {
         json = .object(members)
     }
 
+    /// The network with a device that the pod was given by a device plugin, in the words that Multus adds to the first
+    /// plugin's configuration: `deviceID` for SR-IOV's, `pciBusID` for host-device.
+    ///
+    /// - Throws: `CNIError.configuration`.
+    public func giving(device: String) throws(CNIError) -> NetworkConfiguration {
+        var members = json.object ?? [:]
+        var parts = members["plugins"]?.array ?? []
+        if var first = parts.first?.object {
+            first["deviceID"] = .string(device)
+            first["pciBusID"] = .string(device)
+            parts[0] = .object(first)
+        }
+        members["plugins"] = .array(parts)
+        return try NetworkConfiguration(.object(members), source: name)
+    }
+
     private static func plugin(
         _ value: JSONValue, _ place: String, _ refuse: (String, String) -> CNIError
     ) throws(CNIError) -> Plugin {

@@ -43,7 +43,7 @@ public struct PluginArguments: Equatable, Sendable {
     /// the other.
     public static func pod(
         sandbox: String, namespace: String?, interface: String, podName: String, podNamespace: String, podUID: String,
-        mac: String? = nil, addresses: [String] = []
+        mac: String? = nil, addresses: [String] = [], device: String? = nil
     ) -> PluginArguments {
         var arguments = PluginArguments(container: sandbox, namespace: namespace, interface: interface)
         // Without it plugins refuse words that they do not know.
@@ -55,6 +55,7 @@ public struct PluginArguments: Equatable, Sendable {
             arguments.values.append(Value("MAC", mac))
             arguments.capabilities["mac"] = .string(mac)
         }
+        if let device { arguments.capabilities["deviceID"] = .string(device) }
         if let first = addresses.first {
             arguments.values.append(Value("IP", first))
             arguments.capabilities["ips"] = .array(addresses.map(JSONValue.string))

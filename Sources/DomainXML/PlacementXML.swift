@@ -182,10 +182,10 @@ extension MachinePlan {
         return found
     }
 
-    // Slots 22 to 29 of bus 0; bus numbers 0x40, 0x50, …
+    // Slots 22 to 29 of bus 0.
     private func expander(_ bus: UInt8, cell: Int, _ order: Int) -> XML {
         XML("controller", ["type": "pci", "index": "\(bus)", "model": "pcie-expander-bus"]) {
-            XML("target", ["busNr": "\(0x40 + order * 0x10)"]) { XML("node", text: "\(cell)") }
+            XML("target", ["busNr": "\(Self.expanderBusNumber(order))"]) { XML("node", text: "\(cell)") }
             pciAddress(slot: UInt8(22 + order))
         }
     }

@@ -1,68 +1,94 @@
 import FoundationEssentials
 import Glibc
 public import LinuxSystem
+public import Netlink
+import Synchronization
 
 /// A PCI function of the node that a guest drives, by VFIO, although the pod was given it with a driver of the host: it
 /// is taken from that driver, and given back.
 ///
 /// What is needed to give it back is written down before it is taken, in a directory of the sandbox, so that anybody who
-/// knows the directory can do it (``giveBackAll(in:sysfs:procfs:)``). Calls block for as long as drivers take.
+/// knows the directory can do it (``giveBackAll(in:sysfs:procfs:)``). Calls block for as long as drivers take; one that
+/// gives a function back waits until nobody has it open.
 public struct HostFunction: Codable, Equatable, Sendable {
     /// Its address on the host, `0000:3b:02.1`.
     public let address: String
     /// The driver that it had; nil: none.
     public let driver: String?
     /// Its link in the pod's network namespace, which goes with the driver and comes back with it; nil: it had none.
-    public let link: String?
-    /// The file of that namespace.
-    public let namespace: String?
+    public let link: FunctionLink?
+
+    /// Its place at its physical function, and its Ethernet address there; nil: it is no virtual function.
+    public let virtual: VirtualFunction?
 
     /// The driver of functions that processes drive.
     public static let vfio = "vfio-pci"
 
     /// A function as it is now.
     ///
-    /// - Parameters:
-    ///   - link: its link in the pod's network namespace.
-    ///   - namespace: the namespace's file.
+    /// - Parameter link: its link in the pod's network namespace.
     /// - Throws: ``HostFunctionError/notThere(_:)``.
-    public init(_ address: String, link: String?, namespace: String?, sysfs: String = "/sys") throws(HostFunctionError)
-    {
+    public init(
+        _ address: String, link: FunctionLink?, sysfs: String = "/sys", procfs: String = "/proc"
+    ) throws(HostFunctionError) {
         let bus = SysfsFunction(address, sysfs)
         guard bus.exists else { throw .notThere(address) }
         self.address = address
         self.link = link
-        self.namespace = namespace
         driver = bus.driver
+        virtual = VirtualFunction(address, sysfs: sysfs, procfs: procfs)
     }
 
     /// Whether a process can drive it already.
     public var isFree: Bool { driver == Self.vfio }
 
-    /// Takes it from its driver. After an error it has its driver again.
+    /// The names of its links in the node's network namespace.
     ///
-    /// - Parameter directory: where the record goes; made when it is not there.
+    /// - Parameter address: the function's.
+    public static func nodeLinks(_ address: String, sysfs: String = "/sys") -> [String] {
+        SysfsFunction(address, sysfs).links
+    }
+
+    /// Gives it the guest's Ethernet address, where its physical function has another one, and takes it from its driver.
+    /// After an error it has its driver again. One that was taken already stays as it is.
+    ///
+    /// - Parameters:
+    ///   - directory: where the record goes; made when it is not there.
+    ///   - mac: the guest's address; nil leaves it.
+    ///   - log: told when the physical function does not take the address: some drivers cannot, and the guest's driver
+    ///     has one of its own choice then.
     /// - Throws: ``HostFunctionError``.
-    public func take(recordingIn directory: String, sysfs: String = "/sys") throws(HostFunctionError) {
-        guard !isFree else { return }
+    public func take(
+        recordingIn directory: String, mac: MACAddress? = nil, sysfs: String = "/sys", procfs: String = "/proc",
+        log: (String) -> Void = { _ in }
+    ) throws(HostFunctionError) {
+        let hasOtherAddress = mac != nil && virtual?.mac != nil && virtual?.mac != mac
+        guard !isFree || hasOtherAddress && !File.exists(file(directory)) else { return }
         let bus = SysfsFunction(address, sysfs)
         do {
             try File.makeDirectory(directory)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            try File.replace("\(directory)/\(address).json", with: Array(try encoder.encode(self)))
+            try File.replace(file(directory), with: Array(try encoder.encode(self)))
         } catch {
             throw .record(address, "\(error)")
         }
+        if let mac, let virtual, hasOtherAddress {
+            do { try virtual.set(mac, procfs: procfs) } catch {
+                log("PCI function \(address): its address cannot be set at \(virtual.physicalLink): \(error)")
+            }
+        }
+        guard !isFree else { return }
         do throws(SystemError) {
             try bus.set(driver: Self.vfio)
         } catch {
-            try? giveBack(recordedIn: directory, sysfs: sysfs)
+            try? giveBack(recordedIn: directory, sysfs: sysfs, procfs: procfs)
             throw .cannotBind(address, to: Self.vfio, error)
         }
-        guard bus.driver == Self.vfio else {
-            try? giveBack(recordedIn: directory, sysfs: sysfs)
-            throw .notTaken(address, driver: bus.driver)
+        let found = bus.driver
+        guard found == Self.vfio else {
+            try? giveBack(recordedIn: directory, sysfs: sysfs, procfs: procfs)
+            throw .notTaken(address, driver: found)
         }
     }
 
@@ -75,23 +101,38 @@ public struct HostFunction: Codable, Equatable, Sendable {
         let bus = SysfsFunction(address, sysfs)
         // A function that was pulled out of the node has nothing to get back.
         if bus.exists {
-            if bus.driver != driver || bus.driver == Self.vfio {
-                do throws(SystemError) {
-                    try bus.set(driver: nil)
-                } catch {
-                    throw .cannotBind(address, to: driver ?? "nothing", error)
-                }
-            }
-            if let link, let namespace, NetworkNamespace.isThere(namespace) {
-                try bus.move(to: namespace, as: link, procfs: procfs)
-            }
+            try restoreDriver(bus)
+            // CNI's plugin takes back no address but one that it has set.
+            if let virtual, let mac = virtual.mac { try? virtual.set(mac, procfs: procfs) }
+            try restoreLink(bus, procfs)
         }
         do throws(SystemError) {
-            try File.remove("\(directory)/\(address).json")
+            try File.remove(file(directory))
         } catch {
             throw .record(address, "\(error)")
         }
     }
+
+    private func restoreDriver(_ bus: SysfsFunction) throws(HostFunctionError) {
+        if isFree { return }
+        do throws(SystemError) {
+            if bus.driver == driver { try bus.choose(driver: nil) } else { try bus.set(driver: nil) }
+        } catch {
+            throw .cannotBind(address, to: driver ?? "nothing", error)
+        }
+    }
+
+    private func restoreLink(_ bus: SysfsFunction, _ procfs: String) throws(HostFunctionError) {
+        guard let link, NetworkNamespace.isThere(link.namespace) else { return }
+        try bus.move(to: link.namespace, as: link.name, procfs: procfs)
+        do {
+            try link.restore()
+        } catch {
+            throw .noLink(address, "\(link.name) (\(error))")
+        }
+    }
+
+    private func file(_ directory: String) -> String { "\(directory)/\(address).json" }
 
     /// Gives back the function of an address, if it is recorded in a directory; nothing there is fine.
     ///
@@ -101,8 +142,7 @@ public struct HostFunction: Codable, Equatable, Sendable {
     ) throws {
         let path = "\(directory)/\(address).json"
         guard File.exists(path) else { return }
-        let function = try JSONDecoder().decode(HostFunction.self, from: Data(try File.read(path, limit: 1 << 16)))
-        try function.giveBack(recordedIn: directory, sysfs: sysfs, procfs: procfs)
+        try HostFunction(readingFrom: path).giveBack(recordedIn: directory, sysfs: sysfs, procfs: procfs)
     }
 
     /// Gives back every function that is recorded in a directory, which need not be there.
@@ -111,16 +151,36 @@ public struct HostFunction: Codable, Equatable, Sendable {
     public static func giveBackAll(
         in directory: String, sysfs: String = "/sys", procfs: String = "/proc"
     ) -> [String] {
-        var problems: [String] = []
+        let problems = Mutex<[String]>([])
+        var running: [FileDescriptor] = []
         for name in (try? File.list(directory)) ?? [] where name.hasSuffix(".json") {
+            let work = { @Sendable in
+                do {
+                    let function = try HostFunction(readingFrom: "\(directory)/\(name)")
+                    try function.giveBack(recordedIn: directory, sysfs: sysfs, procfs: procfs)
+                } catch {
+                    problems.withLock { $0.append("give back the function of \(directory)/\(name): \(error)") }
+                }
+            }
+            // Beside each other: a driver may take a second, and `delete` has five.
             do {
-                try giveBack(
-                    String(name.dropLast(".json".count)), recordedIn: directory, sysfs: sysfs, procfs: procfs)
+                let done = try FileDescriptor.event()
+                try Thread.start("function") {
+                    work()
+                    done.signalEvent()
+                }
+                running.append(done)
             } catch {
-                problems.append("give back the function of \(directory)/\(name): \(error)")
+                work()
             }
         }
-        return problems
+        for done in running { done.clearEvent() }
+        return problems.withLock { $0.sorted() }
+    }
+
+    private init(readingFrom path: String) throws {
+        // An address of a link takes some hundred bytes of JSON.
+        self = try JSONDecoder().decode(HostFunction.self, from: Data(try File.read(path, limit: 1 << 20)))
     }
 }
 

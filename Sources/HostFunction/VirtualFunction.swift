@@ -1,17 +1,20 @@
 import LinuxSystem
 public import Netlink
 
-/// A virtual function's place at its physical function, which says what the virtual one may do on the Ethernet.
-public struct VirtualFunction: Equatable, Sendable {
+/// A virtual function's place at its physical function, which says what the virtual one may do on the Ethernet. Most of
+/// that (VLAN, trust, rates) CNI's SR-IOV plugin sets there and takes back; it stays when the driver changes.
+public struct VirtualFunction: Codable, Equatable, Sendable {
     /// The physical function's link in the node's network namespace.
     public let physicalLink: String
     /// Its number there.
     public let number: UInt32
+    /// The Ethernet address that the physical function has for it; zeros: its driver chooses one. nil: nobody tells.
+    public internal(set) var mac: MACAddress?
 
-    /// Finds it in sysfs.
+    /// Finds it in sysfs, and asks its physical function.
     ///
     /// - Returns: nil for a function that is no virtual one, or whose physical one has no link on the node.
-    public init?(_ address: String, sysfs: String = "/sys") {
+    public init?(_ address: String, sysfs: String = "/sys", procfs: String = "/proc") {
         let physical = "\(sysfs)/bus/pci/devices/\(address)/physfn"
         guard let link = ((try? File.list("\(physical)/net")) ?? []).first else { return nil }
         let numbers = ((try? File.list(physical)) ?? []).filter { $0.hasPrefix("virtfn") }
@@ -21,17 +24,20 @@ public struct VirtualFunction: Equatable, Sendable {
         else { return nil }
         physicalLink = link
         self.number = number
+        mac = try? Self.inNode(procfs) { try $0.virtualFunctions(of: link)[number] }
     }
 
-    /// Gives it the guest's Ethernet address, and says whether it may use others. A driver in the guest finds them when
-    /// it starts.
+    /// Gives it an Ethernet address. A driver in the guest finds it when it starts.
     ///
     /// - Throws: `SystemError` with EOPNOTSUPP where the hardware's driver cannot.
-    public func set(mac: MACAddress, isTrusted: Bool, procfs: String = "/proc") throws {
-        let node = try NetworkNamespace(path: "\(procfs)/1/ns/net")
+    func set(_ mac: MACAddress, procfs: String) throws {
         let (link, number) = (physicalLink, number)
-        try node.runAndWait {
-            try RTNetlink().setVirtualFunction(number, of: link, mac: mac, isTrusted: isTrusted ? true : nil)
-        }
+        try Self.inNode(procfs) { try $0.setVirtualFunction(number, of: link, mac: mac) }
+    }
+
+    private static func inNode<Success: Sendable>(
+        _ procfs: String, _ body: @escaping @Sendable (RTNetlink) throws -> Success
+    ) throws -> Success {
+        try NetworkNamespace(path: "\(procfs)/1/ns/net").runAndWait { try body(RTNetlink()) }
     }
 }

@@ -18,7 +18,7 @@ struct ClaimedPlan: Sendable {
     /// - Throws: `PlanRefusal`, `HostTopologyError`, or what the claims throw.
     func take(_ request: MachineRequest) throws -> MachinePlan {
         try PlacementClaim.take(for: owner, root: root, patience: Self.patience) { others in
-            let host = try HostTopology.read(devices: request.devices)
+            let host = try HostTopology.read(devices: request.functions)
             do throws(PlanRefusal) {
                 let plan = try MachinePlan(request, on: host, beside: others.holdings)
                 return .fits(plan.claim(of: owner), plan)

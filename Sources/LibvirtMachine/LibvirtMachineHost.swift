@@ -136,6 +136,7 @@ public actor LibvirtMachineHost: MachineHost {
         networkRequest.grantedPaths = Set(
             (spec.linux?.devices ?? []).map(\.path) + volumes.socketDirectories)
         networkRequest.kept = nicNumbers
+        networkRequest.released = directory.releasedInterfaces
         let resources = try PodResources(
             spec, hugePageVolumes: volumes.hugePages, podCgroup: try containerCgroup(spec).parent)
         networkRequest.grantedFunctions = Set(resources.devices)

@@ -74,15 +74,14 @@ final class MachineNetwork: Sendable {
 
     private func takeFunction(of interface: InterfacePlan) throws {
         guard case .hostDevice(let address) = interface.binding else { return }
-        let function = try HostFunction(
-            address, link: interface.linkIndex > 0 ? interface.link : nil, namespace: namespace)
-        guard !function.isFree else { return }
-        do {
-            try VirtualFunction(address)?.set(mac: interface.mac, isTrusted: interface.settings.isTrusted)
-        } catch {
-            log("NIC \(interface.link): its address cannot be set at the physical function: \(error)")
+        var link: FunctionLink?
+        // One that was taken already has no link any more.
+        if interface.linkIndex > 0, let namespace, try !HostFunction(address, link: nil).isFree {
+            link = try FunctionLink(interface.link, in: namespace)
         }
-        try function.take(recordingIn: functions)
+        try HostFunction(address, link: link).take(recordingIn: functions, mac: interface.mac) {
+            log("NIC \(interface.link): \($0)")
+        }
     }
 
     /// Joins every NIC, and starts to answer guests that ask for their addresses. After an error ``remove()`` undoes what
@@ -209,9 +208,10 @@ final class MachineNetwork: Sendable {
             return state.server
         }
         server?.end()
+        // Whatever else fails: the network's plugins, which are called next, want the links.
+        for problem in HostFunction.giveBackAll(in: functions) { log("cannot \(problem)") }
         try NetworkBinding().unbindAll()
         if let user = state.withLock({ $0.user }) { try sockets.revokeAll(from: user) }
-        for problem in HostFunction.giveBackAll(in: functions) { log("cannot \(problem)") }
         try File.removeTree(service.directory)
     }
 

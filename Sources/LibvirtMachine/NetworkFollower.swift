@@ -13,31 +13,6 @@ import Synchronization
 /// vanishes takes its NIC with it, and what changes on a link reaches the guest. The namespace is all that it goes by, so
 /// that whoever changes it (a CNI plugin, a controller, a person) needs to know nothing of machines.
 final class NetworkFollower: Sendable {
-    /// Times in milliseconds.
-    struct Pace: Sendable {
-        /// Silence after the kernel's last word before the namespace is read: plugins make a link in several steps.
-        var settle: Int64 = 30
-        /// The longest wait for silence.
-        var patience: Int64 = 200
-        /// How long a new link may take until it is switched on.
-        var readiness: Int64 = 500
-        /// How long after a device without a link has come it is looked whether the plugins have come to their end, and how
-        /// long the device waits where nobody tells.
-        var handover: (interval: Int64, silence: Int64) = (100, 500)
-        /// How often the node's files are looked at where they cannot be watched.
-        var round: Int64 = 1000
-        /// How long QEMU may take to connect to a switch that has come back: it tries once a second.
-        var reconnection: Int64 = 2500
-        /// How long a NIC outlives its link: one that is made anew under its name meanwhile keeps the guest's device.
-        var absence: Int64 = 800
-        /// How long a guest may take to let go of a NIC before it is asked again.
-        var release: Int64 = 5000
-        /// The first and the longest pause before what failed is tried again.
-        var retry: (first: Int64, longest: Int64) = (1000, 30_000)
-        /// How long and how often the guest's agent is asked for a new NIC.
-        var confirmation: (longest: Int64, interval: Int64) = (10_000, 250)
-    }
-
     private let machine: LibvirtMachine
     private let network: MachineNetwork
     private let request: NetworkRequest
@@ -128,9 +103,9 @@ extension NetworkFollower {
         private var reported: NetworkReport?
         private var seed: Seed?
 
-        /// Devices that may still be in the hands of plugins: since when they have been seen, and when they are looked at
+        /// Devices that may still be in the hands of plugins: as they were seen, since when, and when they are looked at
         /// again, by interface.
-        private var arriving: [String: (since: Int64, next: Int64)] = [:]
+        private var arriving: [String: (plan: InterfacePlan, since: Int64, next: Int64)] = [:]
         /// Numbers of NICs that were plugged in while the machine ran.
         private var pluggedIn: Set<Int> = []
         /// When it is looked whether QEMU has connected to a switch that came back, by number.
@@ -195,7 +170,7 @@ extension NetworkFollower {
             times += reconnecting.values
             times += absent.filter { leaving[$0.key] == nil }.values.map { $0 + pace.absence }
             times += leaving.values.map { $0 + pace.release }
-            times += failures.values.map(\.next)
+            times += failures.filter { arriving[$0.key] == nil }.values.map(\.next)
             return times.min()
         }
         private var nextConfirmation: Int64 = 0
@@ -213,6 +188,7 @@ extension NetworkFollower {
                 request.guest = network.plan.interfaces
                 request.kept = network.numbers
                 request.numberLimit = follower.machine.planned.nicPorts.value
+                request.released = follower.directory.releasedInterfaces
                 let assessment = NetworkAssessment(
                     links: try netlink.links(), addresses: try netlink.addresses(), routes: try netlink.routes(),
                     request: request)
@@ -243,9 +219,10 @@ extension NetworkFollower {
             reconnecting = reconnecting.filter { present.contains($0.key) }
         }
 
-        /// Watches the node's files, and where switches make the sockets to which QEMU connects.
+        /// Watches the node's files, where functions are asked for, and where switches make the sockets to which QEMU connects.
         private mutating func watch() {
-            let directories = network.plan.interfaces.compactMap(\.switchDirectory) + [follower.files.devices]
+            let files = [follower.files.devices, follower.directory.released]
+            let directories = network.plan.interfaces.compactMap(\.switchDirectory) + files
             changes?.watch(Set(directories))
         }
 
@@ -349,7 +326,7 @@ extension NetworkFollower {
                 waiting[nic.linkIndex] = since
                 if now - since < pace.readiness { return false }
             }
-            if let failure = failures[nic.link], failure.plan == nic, now < failure.next { return false }
+            if let failure = failures[nic.link], failure.plan?.isAgain(nic) == true, now < failure.next { return false }
             guard isHandedOver(nic, now) else { return false }
             waiting[nic.linkIndex] = nil
             arriving[nic.link] = nil
@@ -364,18 +341,24 @@ extension NetworkFollower {
             return true
         }
 
-        /// Whether the plugins have come to their end with a device without a link, or may have: what they make of it, such
-        /// as its Ethernet address, is known then.
+        /// Whether the plugins have come to their end with a device, or may have. What they make of one without a link, such
+        /// as its Ethernet address, is known then; and they miss no link.
         private mutating func isHandedOver(_ nic: InterfacePlan, _ now: Int64) -> Bool {
-            guard nic.linkIndex == 0 else { return true }
+            guard nic.linkIndex == 0 || nic.isFunction else { return true }
             let isComplete = follower.files.progress.isComplete(nic.link)
-            let since = arriving[nic.link]?.since ?? now
-            if isComplete == true || isComplete == nil && now - since >= pace.handover.silence { return true }
-            arriving[nic.link] = (since, now + pace.handover.interval)
+            let seen = arriving[nic.link].flatMap { nic.linkIndex == 0 || $0.plan == nic ? $0 : nil }
+            let since = seen?.since ?? now
+            let silence = nic.linkIndex == 0 ? pace.handover.silence : pace.quiet
+            if isComplete == true || isComplete == nil && now - since >= silence { return true }
+            arriving[nic.link] = (nic, since, now + pace.handover.interval)
             return false
         }
 
         private mutating func leave(_ nic: InterfacePlan, _ now: Int64) throws -> Bool {
+            if nic.isFunction, follower.directory.releasedInterfaces.contains(nic.link) {
+                try detach(nic, now)
+                return false
+            }
             guard let since = absent[nic.number] else {
                 absent[nic.number] = now
                 try follower.machine.set(carrier: false, of: nic.number)
@@ -409,10 +392,10 @@ extension NetworkFollower {
                 absent[nic.number] = nil
                 unconfirmed[nic.number] = nil
                 guestNames[nic.number] = nil
-                do {
-                    try network.release(nic)
-                    try follower.machine.forget(nic.number)
-                } catch {
+                do { try network.release(nic) } catch {
+                    follower.log("NIC \(nic.link): left the guest, but \(error)")
+                }
+                do { try follower.machine.forget(nic.number) } catch {
                     follower.log("NIC \(nic.link): left the guest, but \(error)")
                 }
                 follower.log("NIC \(nic.link): unplugged")
@@ -487,18 +470,5 @@ extension NetworkFollower {
                 follower.log("cannot write \(follower.directory.network): \(error)")
             }
         }
-    }
-}
-
-extension InterfacePlan {
-    /// libvirt's name of the guest's device.
-    var alias: String { "ua-nic\(number)" }
-
-    /// Where the switch makes the socket to which QEMU connects; nil for other NICs.
-    fileprivate var switchDirectory: String? {
-        guard case .vhostUser(let path, listens: false) = binding, let slash = path.lastIndex(of: "/") else {
-            return nil
-        }
-        return String(path[..<slash])
     }
 }

@@ -71,9 +71,9 @@ extension MachinePlan {
     var guestAddresses: [String: String] {
         var addresses: [String: String] = [:]
         for nic in nics {
-            if case .hostDevice(let address, _) = nic.backend { addresses[address] = nic.pciAddress }
+            if let address = nic.backend.function { addresses[address] = nic.pciAddress }
         }
-        for device in devices { addresses[device.address] = NIC.pciAddress(bus: device.bus) }
+        for device in devices { addresses[device.address] = device.pciAddress }
         return addresses
     }
 

@@ -16,7 +16,7 @@ public struct Decision<Value: Codable & Equatable & Sendable>: Codable, Equatabl
 /// is shown by the CLI.
 public struct MachinePlan: Codable, Equatable, Sendable {
     /// The plan's layout.
-    public var version = 3
+    public var version = 4
     /// Who asked.
     public var identity: MachineIdentity
     /// libvirt's name of the domain.
@@ -95,10 +95,12 @@ public struct MachinePlan: Codable, Equatable, Sendable {
         public var node: Int?
         /// The guest's cell whose bus it is on; nil: the machine's first bus.
         public var cell: Int?
-        /// The PCI bus behind the function's own root port.
+        /// The PCI bus behind the function's own root port as libvirt counts.
         public var bus: UInt8
         /// The expander bus of its cell, which the root port is on; nil: the root port is on the machine's first bus.
         public var expander: UInt8?
+        /// The number that the guest's firmware gives to its bus.
+        public var guestBus: UInt8
         /// Why it sits there.
         public var reason: String
     }

@@ -74,6 +74,12 @@ public struct MachineRequest: Codable, Equatable, Sendable {
         self.user = user
         self.group = group
     }
+
+    /// All PCI functions that the guest shall drive: those of ``devices``, and those behind its NICs.
+    public var functions: [String] {
+        let ofNICs = links.compactMap(\.backend.function)
+        return devices + ofNICs.filter { !devices.contains($0) }
+    }
 }
 
 /// What a runtime handler promises of its machines.

@@ -25,10 +25,12 @@ public enum NICBackend: Codable, Equatable, Sendable {
     /// Most pairs of queues: the smallest of DPDK's 128, the kernel's 256 for TAPs and QEMU's 511.
     public static let maximumQueues = 128
 
-    var isHostDevice: Bool {
-        if case .hostDevice = self { return true }
-        return false
+    /// The PCI function that the guest drives, by its address on the host; nil for a NIC of another kind.
+    public var function: String? {
+        if case .hostDevice(let address, _) = self { address } else { nil }
     }
+
+    var isHostDevice: Bool { function != nil }
 
     var isVhostUser: Bool {
         if case .vhostUser = self { return true }
@@ -59,8 +61,11 @@ extension MachinePlan {
         public var isUp: Bool
         /// Who moves the frames.
         public var driver: Decision<Driver>
-        /// The PCI bus behind the NIC's own root port: its number plus one, except for PCI functions on a cell's bus.
+        /// The PCI bus behind the NIC's own root port as libvirt counts: its number plus one, except for PCI functions on
+        /// a cell's bus.
         public var bus: UInt8
+        /// The number that the guest's firmware gives to that bus.
+        public var guestBus: UInt8
         /// The guest's cell whose bus it is on; nil: the machine's first bus.
         public var cell: Int?
         /// The expander bus of its cell, which the root port is on; nil: the root port is on the machine's first bus.
@@ -78,17 +83,24 @@ extension MachinePlan {
             case peer
         }
 
-        /// Where the guest finds it: behind its root port, as the firmware numbers buses in the ports' order.
-        public var pciAddress: String { Self.pciAddress(bus: bus) }
-
-        /// Where the guest finds what is alone behind the root port of a bus.
-        public static func pciAddress(bus: UInt8) -> String {
-            "0000:" + (bus < 16 ? "0" : "") + String(bus, radix: 16) + ":00.0"
-        }
+        /// Where the guest finds it: alone behind its root port.
+        public var pciAddress: String { MachinePlan.pciAddress(bus: guestBus) }
 
         /// libvirt's alias of the device, by which it is detached and named in events. The prefix `ua-` marks aliases that
         /// are not libvirt's own (formatdomain.html, "Aliases").
         public var alias: String { "ua-nic\(number)" }
+    }
+}
+
+extension MachinePlan.PassedDevice {
+    /// Where the guest finds it: alone behind its root port.
+    public var pciAddress: String { MachinePlan.pciAddress(bus: guestBus) }
+}
+
+extension MachinePlan {
+    /// Where the guest finds what is alone on a bus.
+    fileprivate static func pciAddress(bus: UInt8) -> String {
+        "0000:" + (bus < 16 ? "0" : "") + String(bus, radix: 16) + ":00.0"
     }
 }
 

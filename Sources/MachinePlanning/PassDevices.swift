@@ -18,22 +18,24 @@ extension MachinePlan {
                     + "\(Self.maximumRootPorts) together are accepted, and \(MachineAnnotations.prefix)hot-nics says how "
                     + "many places are kept for NICs that come later")
         }
-        var buses = FunctionBuses(next: UInt8(clamping: nicPorts.value + 1))
+        var buses = FunctionBuses(rootPorts: UInt8(clamping: nicPorts.value))
         for (index, address, isManaged) in ofNICs {
             let device = try Self.function(address, isManaged: isManaged, on: host)
             let (cell, reason) = try cell(of: device, request.annotations.numaPolicy ?? .strict)
             nics[index].reason += "; \(reason)"
             guard let cell else { continue }
-            (nics[index].bus, nics[index].expander) = try buses.take(in: cell)
+            let bus = try buses.take(in: cell)
+            (nics[index].bus, nics[index].expander, nics[index].guestBus) = (bus.index, bus.expander, bus.number)
             nics[index].cell = cell
         }
         for address in others {
             let device = try Self.function(address, isManaged: false, on: host)
             let (cell, reason) = try cell(of: device, request.annotations.numaPolicy ?? .strict)
-            let (bus, expander) = try buses.take(in: cell)
+            let bus = try buses.take(in: cell)
             devices.append(
                 PassedDevice(
-                    address: address, node: device.node, cell: cell, bus: bus, expander: expander, reason: reason))
+                    address: address, node: device.node, cell: cell, bus: bus.index, expander: bus.expander,
+                    guestBus: bus.number, reason: reason))
         }
     }
 
@@ -100,40 +102,77 @@ extension MachinePlan {
     }
 }
 
-/// The numbers of buses for PCI functions: after the NICs' root ports, and a bus that spans a cell has a number of its own.
+extension MachinePlan {
+    /// Most expander buses: each has a slot of the first bus, and sixteen bus numbers of the guest.
+    static let maximumExpanders = 8
+    /// Most functions on an expander bus: each has one of its sixteen numbers, beside its own.
+    static let functionsOfAnExpander = 15
+
+    /// The number that an expander bus has in the guest, by the expanders' order. The root ports of the first bus are
+    /// numbered from 1 on, 48 at most.
+    public static func expanderBusNumber(_ order: Int) -> UInt8 { 0x40 + UInt8(clamping: order) * 0x10 }
+}
+
+/// A bus behind a root port of its own.
+private struct FunctionBus {
+    /// libvirt's index of the root port.
+    var index: UInt8
+    /// libvirt's index of the expander bus that the root port is on; nil: it is on the first bus.
+    var expander: UInt8?
+    /// The guest's number of the bus.
+    var number: UInt8
+}
+
+/// The buses of PCI functions. libvirt's indexes are those after the NICs' root ports, and an expander bus has one of its
+/// own. The guest's numbers are the firmware's, which gives each root port the next one: on the first bus from 1 on, then
+/// on each expander from the expander's own number on (SeaBIOS, `pci_bios_init_bus`). Kernels keep them.
 private struct FunctionBuses {
-    /// Each expander has a slot of the first bus, and sixteen bus numbers of the guest.
-    private static let maximumExpanders = 8
-    private static let functionsOfAnExpander = 15
+    private struct Expander {
+        var index: UInt8
+        var number: UInt8
+        var functions: UInt8 = 0
+    }
 
-    private var next: UInt8
-    private var expanders: [Int: (bus: UInt8, functions: Int)] = [:]
+    private var index: UInt8
+    /// Root ports of the first bus, whose last one has the same number.
+    private var rootPorts: UInt8
+    private var expanders: [Int: Expander] = [:]
 
-    init(next: UInt8) { self.next = next }
+    init(rootPorts: UInt8) {
+        index = rootPorts
+        self.rootPorts = rootPorts
+    }
 
-    /// A bus behind a root port of its own, and the expander bus that this one is on.
-    mutating func take(in cell: Int?) throws(PlanRefusal) -> (bus: UInt8, expander: UInt8?) {
-        guard let cell else { return (take(), nil) }
-        guard expanders[cell] != nil || expanders.count < Self.maximumExpanders else {
+    /// The next bus, on the expander bus of a cell; nil: on the first bus.
+    mutating func take(in cell: Int?) throws(PlanRefusal) -> FunctionBus {
+        guard let cell else {
+            rootPorts += 1
+            return FunctionBus(index: takeIndex(), expander: nil, number: rootPorts)
+        }
+        guard expanders[cell] != nil || expanders.count < MachinePlan.maximumExpanders else {
             throw PlanRefusal(
                 field: "devices",
                 problem:
-                    "they are on more than \(Self.maximumExpanders) nodes, and a machine has no more expander buses")
+                    "they are on more than \(MachinePlan.maximumExpanders) nodes, and a machine has no more expander "
+                    + "buses")
         }
-        var expander = expanders[cell] ?? (take(), 0)
-        guard expander.functions < Self.functionsOfAnExpander else {
+        var expander =
+            expanders[cell]
+            ?? Expander(index: takeIndex(), number: MachinePlan.expanderBusNumber(expanders.count))
+        guard expander.functions < MachinePlan.functionsOfAnExpander else {
             throw PlanRefusal(
                 field: "devices",
-                problem: "more than \(Self.functionsOfAnExpander) PCI functions belong to cell \(cell)"
+                problem: "more than \(MachinePlan.functionsOfAnExpander) PCI functions belong to cell \(cell)"
             )
         }
         expander.functions += 1
         expanders[cell] = expander
-        return (take(), expander.bus)
+        return FunctionBus(
+            index: takeIndex(), expander: expander.index, number: expander.number + expander.functions)
     }
 
-    private mutating func take() -> UInt8 {
-        defer { next += 1 }
-        return next
+    private mutating func takeIndex() -> UInt8 {
+        index += 1
+        return index
     }
 }

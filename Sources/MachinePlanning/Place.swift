@@ -25,7 +25,7 @@ extension Placement {
         let policy = request.annotations.numaPolicy ?? (pages == nil ? .preferred : .strict)
         let placed = try MemoryPlacement(
             bytes: pages?.bytes ?? memory, vcpus: vcpus, pages: pages, grant, supply, policy: policy,
-            near: request.annotations.numaPolicy == .preferred ? [] : Self.nodes(of: request.devices, on: host),
+            near: request.annotations.numaPolicy == .preferred ? [] : Self.nodes(of: request.functions, on: host),
             on: host)
         processors = Decision(placed.floating, placed.reason)
         cells = placed.cells

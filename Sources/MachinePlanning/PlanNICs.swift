@@ -75,7 +75,8 @@ extension MachinePlan {
         let nic = NIC(
             number: link.number, link: link.name, backend: link.backend, mac: link.mac, mtu: link.mtu,
             queues: queues(link, share: share), rxRing: link.rxRing, txRing: link.txRing, isUp: link.isUp,
-            driver: driver(link.backend), bus: UInt8(clamping: link.number + 1), reason: reason)
+            driver: driver(link.backend), bus: UInt8(clamping: link.number + 1),
+            guestBus: UInt8(clamping: link.number + 1), reason: reason)
         nics.insert(nic, at: nics.firstIndex { $0.number > nic.number } ?? nics.endIndex)
     }
 

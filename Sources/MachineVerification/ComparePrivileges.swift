@@ -9,8 +9,9 @@ extension Comparison {
         let functions =
             plan.devices.map { (address: $0.address, node: $0.node) }
             + plan.nics.compactMap { nic in
-                guard case .hostDevice(let address, _) = nic.backend else { return nil }
-                return (address, host.devices.first { $0.address == address }?.node)
+                nic.backend.function.map { address in
+                    (address: address, node: host.devices.first { $0.address == address }?.node)
+                }
             }
         for passed in functions {
             let subject = "PCI function \(passed.address)"

@@ -7,14 +7,21 @@ public struct Attributes: Sendable {
 
     /// Splits a run of attributes.
     public init(_ bytes: ArraySlice<UInt8>) {
+        for attribute in Self.list(bytes) { contents[attribute.type] = attribute.content }
+    }
+
+    /// A run of attributes in their order, several of a type included.
+    static func list(_ bytes: ArraySlice<UInt8>) -> [(type: UInt16, content: ArraySlice<UInt8>)] {
+        var attributes: [(type: UInt16, content: ArraySlice<UInt8>)] = []
         var rest = bytes
         while let length: UInt16 = rest.load(at: 0), let type: UInt16 = rest.load(at: 2),
             length >= 4, Int(length) <= rest.count
         {
             // The two upper bits of the type are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
-            contents[type & 0x3fff] = rest.dropFirst(4).prefix(Int(length) - 4)
+            attributes.append((type & 0x3fff, rest.dropFirst(4).prefix(Int(length) - 4)))
             rest = rest.dropFirst((Int(length) + 3) & ~3)
         }
+        return attributes
     }
 
     /// Raw content.

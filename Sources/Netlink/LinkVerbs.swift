@@ -62,8 +62,8 @@ public struct LinkChange: Equatable, Sendable {
 }
 
 extension RTNetlink {
-    private static let skipStatistics = UInt32(1 << 3)  // RTEXT_FILTER_SKIP_STATS
-    private static let acknowledged = NLM_F_ACK
+    static let skipStatistics = UInt32(1 << 3)  // RTEXT_FILTER_SKIP_STATS
+    static let acknowledged = NLM_F_ACK
     private static let created = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
 
     /// Every link of the namespace.
@@ -140,30 +140,5 @@ extension RTNetlink {
         request.attribute(Int(IFLA_NET_NS_FD), value: namespace.raw)
         _ = try perform(request, "move link", name)
         withExtendedLifetime(namespace) {}
-    }
-
-    /// Sets what a physical function allows one of its virtual functions (ip link set dev NAME vf NUMBER).
-    ///
-    /// - Parameter isTrusted: nil leaves it as it is.
-    /// - Throws: `SystemError` with EOPNOTSUPP where the driver cannot.
-    public func setVirtualFunction(
-        _ number: UInt32, of name: String, mac: MACAddress, isTrusted: Bool? = nil
-    ) throws(SystemError) {
-        try checkName(name, "set virtual function")
-        var request = MessageBuilder(type: Int(RTM_NEWLINK), flags: Self.acknowledged)
-        request.append(ifinfomsg())
-        request.attribute(Int(IFLA_IFNAME), string: name)
-        request.nested(Int(IFLA_VFINFO_LIST)) { list in
-            list.nested(Int(IFLA_VF_INFO)) { function in
-                var address = ifla_vf_mac()
-                address.vf = number
-                withUnsafeMutableBytes(of: &address.mac) { $0.copyBytes(from: mac.bytes) }
-                function.attribute(Int(IFLA_VF_MAC), value: address)
-                if let isTrusted {
-                    function.attribute(Int(IFLA_VF_TRUST), value: ifla_vf_trust(vf: number, setting: isTrusted ? 1 : 0))
-                }
-            }
-        }
-        _ = try perform(request, "set virtual function \(number) of", name)
     }
 }

@@ -47,7 +47,11 @@ struct InterfacePlanner {
             let network = MasqueradeNetwork(beside: plan, dns: dns, earlier: earlier)
             plan.addresses = network.addresses
             plan.routes = network.routes
-        case .hostDevice, .vdpa, .vhostUser:
+        case .hostDevice:
+            // The hardware's carrier is the guest's, and the link is about to leave with its driver.
+            plan.isUp = true
+            if plan.addresses.isEmpty { takeResult(&plan) }
+        case .vdpa, .vhostUser:
             if plan.addresses.isEmpty { takeResult(&plan) }
         case .tap, .macvtap: break
         }

@@ -108,6 +108,9 @@ public struct InterfaceReport: Codable, Equatable, Sendable {
         self.guestName = guestName
     }
 
+    /// Whether the guest drives a PCI function: then the link is not in the pod's namespace.
+    public var isFunction: Bool { binding?.hasPrefix("hostdev ") == true }
+
     /// A NIC as it was planned.
     public init(_ plan: InterfacePlan, state: State, guestAddress: String? = nil, guestName: String? = nil) {
         self.init(

@@ -12,6 +12,8 @@ extension NetworkBinding {
     /// - Returns: the address service's end; nil when there is nothing to answer with.
     /// - Throws: as ``rejoin(_:)``.
     public func readdress(_ plan: InterfacePlan) throws(SystemError) -> AddressServiceLink? {
+        // Nobody answers for such a NIC, nor filters it by its addresses.
+        guard plan.binding.device == nil else { return nil }
         guard let number = OwnLink.number(tap: plan.tap) else { throw SystemError("readdress", plan.tap, code: EINVAL) }
         let link = try link(plan.link)
         let tap = try index(plan.tap)

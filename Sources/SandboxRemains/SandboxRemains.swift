@@ -31,30 +31,48 @@ public struct SandboxRemains: Sendable {
     /// - Returns: what could not be removed, as sentences.
     public func remove(milliseconds: Int64 = 4_500) -> [String] {
         let end = Clock.milliseconds + milliseconds
-        while true {
-            let problems = attempt(until: end)
-            if problems.isEmpty || Clock.milliseconds + Self.pause >= end { return problems }
-            _ = poll(nil, 0, Int32(Self.pause))
+        do {
+            // containerd calls `delete` for the sandbox and for its container at once, and each finds the same. What the one
+            // has given back to plugins the other would bring back from them.
+            return try ExclusiveLock.hold("\(directory.path)/.remains", milliseconds: Int32(clamping: milliseconds)) {
+                while File.exists(directory.record) {
+                    let problems = remove(until: end)
+                    if problems.isEmpty || Clock.milliseconds + Self.pause >= end { return problems }
+                    _ = poll(nil, 0, Int32(Self.pause))
+                }
+                return []
+            }
+        } catch let error as SystemError where error.code == ENOENT {
+            return []
+        } catch {
+            return ["remove \(directory.path): \(error)"]
         }
     }
 
     /// Between two tries, in milliseconds.
     private static let pause: Int64 = 100
 
-    private func attempt(until end: Int64) -> [String] {
+    private func remove(until end: Int64) -> [String] {
         var problems: [String] = []
         func attempt(_ what: String, _ body: () throws -> Void) {
             do { try body() } catch { problems.append("\(what): \(error)") }
         }
-        let processes = [record.process, record.machine?.process].compactMap { $0?.process }
-        for process in processes { attempt("end process \(process.pid)") { try process.signal(SIGKILL) } }
-        for process in processes {
+        /// Whether it has ended.
+        func kill(_ process: LinuxSystem.Process?) -> Bool {
+            guard let process else { return true }
+            let count = problems.count
             attempt("end process \(process.pid)") {
+                try process.signal(SIGKILL)
                 if try !process.waitForEnd(milliseconds: 1000) {
                     throw SystemError("wait for the end of", "process \(process.pid)", code: ETIMEDOUT)
                 }
             }
+            return problems.count == count
         }
+        var haveEnded = kill(self.record.process?.process)
+        // It may have written down more since its record was read.
+        let record = (try? SandboxRecord(readingFrom: directory)) ?? self.record
+        haveEnded = kill(record.machine?.process?.process) && haveEnded
         if let hierarchy = try? CgroupHierarchy.discover() {
             for path in record.cgroups.reversed() {
                 attempt("remove cgroup \(path)") {
@@ -80,11 +98,14 @@ public struct SandboxRemains: Sendable {
             PlacementClaim.release(owner: directory, root: root)
             attempt("give interrupts back") { try InterruptAffinity(root: root).apply(milliseconds: 500) }
         }
+        // The kernel takes no function from a QEMU that has it open, and waits. Plugins want its link.
+        if haveEnded {
+            problems += HostFunction.giveBackAll(in: directory.functions)
+        }
         // After CPUs and pages, which no plugin that hangs shall keep. Last: links have to be free of what hung on them.
         problems += Attachments(directory: directory.attachments).detachAll(
             namespace: record.networkNamespace.flatMap { NetworkNamespace.isThere($0) ? $0 : nil },
             milliseconds: min(3_000, max(500, end - Clock.milliseconds)))
-        problems += HostFunction.giveBackAll(in: directory.functions)
         // What is left needs its record: the next `delete`, or `slipway net detach`, tries again.
         guard problems.isEmpty else { return problems }
         attempt("remove \(directory.path)") { try File.removeTree(directory.path) }

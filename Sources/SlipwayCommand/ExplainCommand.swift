@@ -37,20 +37,12 @@ struct ExplainCommand: AsyncParsableCommand {
         guard let plan = machine.plan else {
             throw CommandFailure(.failure, machine.drift.map(\.description).joined(separator: "\n"))
         }
-        let asked = Self.specification(of: machine).map(Asked.init) ?? Asked()
+        let asked =
+            (try? SandboxRecord(readingFrom: StateDirectory(path: machine.directory)))?.machineSpecification
+            .map(Asked.init) ?? Asked()
         let rows = ExplainedRow.rows(plan, asked: asked, actual: machine.machine, on: host)
         Output.line(try Rendering.text(rows, as: output == .json ? .json : .table))
         let drift = machine.drift.filter { $0.severity == .drift }.count
         if drift > 0 { Output.error("\(drift) of this is not as planned; slipway verify \(pod) says what") }
-    }
-
-    /// The container's config.json: its bundle lies beside the sandbox's.
-    private static func specification(of machine: VerifiedMachine) -> Spec? {
-        guard let record = try? SandboxRecord(readingFrom: StateDirectory(path: machine.directory)),
-            let container = record.machine?.container, let slash = record.bundle.lastIndex(of: "/"),
-            let json = try? File.read(
-                "\(record.bundle[..<slash])/\(container)/config.json", limit: Spec.maximumSize)
-        else { return nil }
-        return try? Spec.decode(json)
     }
 }

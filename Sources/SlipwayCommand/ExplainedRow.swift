@@ -115,11 +115,15 @@ private struct Actual {
             return fifo.isEmpty ? "none" : "FIFO vCPU \(fifo)"
         case .locked: return ByteCount.short(machine.locked)
         case .user: return "\(machine.privileges.user):\(machine.privileges.group)"
-        case .device(let address):
-            guard let group = host.devices.first(where: { $0.address == address })?.iommuGroup else { return nil }
-            return "/dev/vfio/\(group) \(machine.openGroups.contains(group) ? "open" : "not open")"
-        case .topology, .boot, .disk, .nic: return nil
+        case .device(let address): return function(address)
+        case .nic(let link): return plan.nics.first { $0.link == link }?.backend.function.flatMap(function)
+        case .topology, .boot, .disk: return nil
         }
+    }
+
+    private func function(_ address: String) -> String? {
+        guard let group = host.devices.first(where: { $0.address == address })?.iommuGroup else { return nil }
+        return "/dev/vfio/\(group) \(machine.openGroups.contains(group) ? "open" : "not open")"
     }
 
     private var vcpus: [ObservedThread] {

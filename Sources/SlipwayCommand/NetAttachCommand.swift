@@ -22,6 +22,7 @@ struct NetAttachCommand: AsyncParsableCommand {
               slipway net attach router lan
               slipway net attach router lan --interface net7 --ip 10.5.0.9/24
               slipway net attach router --config lan.yaml
+              slipway net attach router sriov --device 0000:3b:02.1
             """)
 
     @Argument(help: "Name, namespace/name or beginning of a sandbox id.")
@@ -42,6 +43,12 @@ struct NetAttachCommand: AsyncParsableCommand {
         help: ArgumentHelp(
             "An address for it, for plugins that take one; may be given twice.", valueName: "address/length"))
     var ip: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A PCI function for it: a spare one of those that a device plugin gave to the pod (PCIDEVICE_…).",
+            valueName: "address"))
+    var device: String?
 
     @Option(help: ArgumentHelp("A .conf, .conflist or NetworkAttachmentDefinition file.", valueName: "file"))
     var config: String?
@@ -74,19 +81,24 @@ struct NetAttachCommand: AsyncParsableCommand {
     func run() async throws {
         let entry = try SandboxEntry.find(pod, root: options.root)
         let namespace = try entry.requireNamespace()
-        let configuration = try NetworkSource.read(network, file: config, directory: NetworkDirectory(cniConfDir))
+        var configuration = try NetworkSource.read(network, file: config, directory: NetworkDirectory(cniConfDir))
+        let device = try device.map { try SpareFunction($0, of: entry).address }
+        if let device { configuration = try configuration.giving(device: device) }
+        let network = configuration
         let interface = try await freeInterface(entry, namespace)
         var made = PluginArguments.pod(
             sandbox: entry.sandbox, namespace: namespace, interface: interface, podName: entry.record.podName,
             podNamespace: entry.record.podNamespace, podUID: entry.record.podUID, mac: mac.map { $0.lowercased() },
-            addresses: ip)
+            addresses: ip, device: device)
         made.deviceInformation =
             "\(DeviceInformation.cniDirectory)/"
             + DeviceInformation.fileName(network: configuration.name, sandbox: entry.sandbox, interface: interface)
         let arguments = made
+        // What an earlier attachment of this name may have left.
+        try entry.directory.keep(interface)
         let runner = PluginRunner(path: cniBinDir.isEmpty ? PluginRunner.defaultPath : cniBinDir)
         let attached = try await Thread.run("cni-add") {
-            try entry.attachments.attach(configuration, arguments, by: runner)
+            try entry.attachments.attach(network, arguments, by: runner)
         }
         guard entry.isRunning else {
             // Its own end found the attachment in our hands.
@@ -94,7 +106,7 @@ struct NetAttachCommand: AsyncParsableCommand {
             throw CommandFailure(.failure, "pod \(entry.pod) ended while \(interface) was attached")
         }
         let addresses = (attached.result?.addresses ?? []).map(\.address).joined(separator: " ")
-        Output.line("\(interface): attached to \(configuration.name)" + (addresses.isEmpty ? "" : ", \(addresses)"))
+        Output.line("\(interface): attached to \(network.name)" + (addresses.isEmpty ? "" : ", \(addresses)"))
         if waiting.doesNotWait { return }
         guard entry.record.machine != nil else {
             return Output.line("\(interface): the machine gets it when it is made")
@@ -131,11 +143,12 @@ struct NetAttachCommand: AsyncParsableCommand {
     /// The name that was asked for, or the first free one.
     private func freeInterface(_ entry: SandboxEntry, _ namespace: String) async throws -> String {
         let links = try await NetworkNamespace(path: namespace).run { try RTNetlink().links().map(\.name) }
-        // A device without a link has a name too.
+        // A device without a link has a name too, and so has a function while the guest drives it.
         let devices = ((try? File.list(DeviceInformation.cniDirectory)) ?? []).compactMap { file in
             DeviceInformation.interface(ofFile: file, sandbox: entry.sandbox)
         }
-        let taken = Set(links + devices + entry.attachments.interfaces)
+        let functions = try entry.status().interfaces.filter(\.isFunction).map(\.link)
+        let taken = Set(links + devices + functions + entry.attachments.interfaces)
         if let interface {
             guard !taken.contains(interface) else {
                 throw CommandFailure(

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CNI
 internal import LinuxSystem
+internal import PodNetwork
 
 /// `slipway net check`.
 struct NetCheckCommand: AsyncParsableCommand {
@@ -29,8 +30,13 @@ struct NetCheckCommand: AsyncParsableCommand {
         let namespace = try entry.requireNamespace()
         let interfaces = interface.map { [$0] } ?? entry.attachments.interfaces
         if interfaces.isEmpty { return Output.line("Nothing was attached by hand.") }
+        let functions = try entry.status().interfaces.filter(\.isFunction).map(\.link)
         var failures: [CommandFailure] = []
         for interface in interfaces {
+            if functions.contains(interface) {
+                Output.line("\(interface): the guest drives its PCI function; its plugins would look for a link")
+                continue
+            }
             do {
                 try await Thread.run("cni-check") { try entry.attachments.check(interface, namespace: namespace) }
                 Output.line("\(interface): as it was made")

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import CNI
 internal import LinuxSystem
 internal import PodNetwork
+internal import StateDirectory
 
 /// `slipway net detach`.
 struct NetDetachCommand: AsyncParsableCommand {
@@ -12,6 +13,9 @@ struct NetDetachCommand: AsyncParsableCommand {
             Calls the network's CNI plugins (DEL) in reverse order, with what they were given at ADD, and waits until \
             the guest's NIC is gone. When a plugin fails, the attachment stays for another try; this works after the \
             pod's end too.
+
+            A PCI function has to leave the guest first, as its plugins want the link that comes back with the host's \
+            driver. A guest that does not let go in time keeps being asked: detach again then.
 
             EXAMPLES
               slipway net detach router net1
@@ -28,8 +32,11 @@ struct NetDetachCommand: AsyncParsableCommand {
 
     func run() async throws {
         let entry = try SandboxEntry.find(pod, root: options.root)
+        let isThere = try await takeFunction(from: entry)
+        guard isThere else { return }
         try await Thread.run("cni-del") {
             try entry.attachments.detach(interface, namespace: entry.namespace)
+            try entry.directory.keep(interface)
             if entry.attachments.interfaces.isEmpty { try entry.removeIfEnded() }
         }
         Output.line("\(interface): detached")
@@ -43,5 +50,28 @@ struct NetDetachCommand: AsyncParsableCommand {
                 "\(interface): the guest still has it after \(waiting.timeout) s; slipway net ls \(pod) shows what "
                     + "becomes of it")
         }
+    }
+
+    /// Has the guest let go of a function that it drives, and waits until the link is back.
+    ///
+    /// - Returns: false when it is not waited for.
+    private func takeFunction(from entry: SandboxEntry) async throws -> Bool {
+        func isDriven(_ nics: [InterfaceReport]) -> Bool { nics.contains { $0.link == interface && $0.isFunction } }
+        guard entry.isRunning, isDriven(try entry.status().interfaces),
+            try entry.attachments.read(interface) != nil
+        else { return true }
+        try entry.directory.release(interface)
+        if waiting.doesNotWait {
+            Output.line("\(interface): the guest is asked to let go of it; detach it again when it has")
+            return false
+        }
+        let isBack = try await wait(for: entry, seconds: waiting.timeout) { isDriven($0) ? nil : true }
+        guard isBack == true || !entry.isRunning else {
+            throw CommandFailure(
+                .timedOut,
+                "\(interface): the guest has not let go of the PCI function after \(waiting.timeout) s, and keeps being "
+                    + "asked; detach it again later, or end the pod")
+        }
+        return true
     }
 }

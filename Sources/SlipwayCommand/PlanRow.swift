@@ -119,10 +119,11 @@ struct PlanRow: Renderable {
             }
         }
         for nic in plan.nics {
-            rows.append(PlanRow(.nic(nic.link), "PCI bus \(nic.bus), MTU \(nic.mtu)", nic.reason))
+            let function = nic.backend.function.map { "function \($0), " } ?? ""
+            rows.append(PlanRow(.nic(nic.link), "PCI \(nic.pciAddress), \(function)MTU \(nic.mtu)", nic.reason))
         }
         for device in plan.devices {
-            rows.append(PlanRow(.device(device.address), "PCI bus \(device.bus)", device.reason))
+            rows.append(PlanRow(.device(device.address), "PCI \(device.pciAddress)", device.reason))
         }
         return rows
     }

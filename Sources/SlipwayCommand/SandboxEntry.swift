@@ -1,6 +1,9 @@
 internal import CNI
+internal import FoundationEssentials
 internal import LinuxSystem
+internal import MachinePlanning
 internal import Netlink
+internal import OCIRuntimeSpec
 internal import PodNetwork
 internal import SandboxRemains
 internal import StateDirectory
@@ -52,6 +55,13 @@ struct SandboxEntry: NamedByPod, Sendable {
         return namespace
     }
 
+    /// What was decided about its machine; nil when there is none.
+    var plan: MachinePlan? {
+        (try? File.read(directory.plan, limit: 16 << 20)).flatMap {
+            try? JSONDecoder().decode(MachinePlan.self, from: Data($0))
+        }
+    }
+
     var attachments: Attachments { Attachments(directory: directory.attachments) }
 
     /// What the sandbox says of its NICs, and what was attached by hand.
@@ -82,6 +92,16 @@ struct SandboxEntry: NamedByPod, Sendable {
         guard record.process != nil, !isRunning else { return }
         let problems = SandboxRemains(directory, record, root: root).remove()
         guard problems.isEmpty else { throw CommandFailure(.failure, problems.joined(separator: "\n")) }
+    }
+}
+
+extension SandboxRecord {
+    /// The machine's config.json: its container's bundle lies beside the sandbox's.
+    var machineSpecification: Spec? {
+        guard let container = machine?.container, let slash = bundle.lastIndex(of: "/"),
+            let json = try? File.read("\(bundle[..<slash])/\(container)/config.json", limit: Spec.maximumSize)
+        else { return nil }
+        return try? Spec.decode(json)
     }
 }
 

@@ -68,6 +68,8 @@ public struct StateDirectory: Hashable, Sendable {
     public var attachments: String { "\(path)/attachments" }
     /// What a link had that was switched off by hand, as JSON.
     public func switchedOff(_ link: String) -> String { "\(path)/off-\(link).json" }
+    /// Interfaces whose PCI functions shall leave the guest, a file each; see ``releasedInterfaces``.
+    public var released: String { "\(path)/released" }
     /// The sandbox process's own log.
     public var log: String { "\(path)/sandbox.log" }
 }

@@ -61,7 +61,7 @@ struct LabPod: Sendable {
     /// Creates and starts the machine.
     mutating func start(
         image: String = "boot-sector", memory: Int64 = 96 << 20, cpus: Int64 = 1, devices: [CRIDevice] = [],
-        attempt: UInt32 = 0,
+        environment: [String: String] = [:], attempt: UInt32 = 0,
         _ more: (inout CRILinuxContainerResources) -> Void = { _ in }
     ) async throws {
         var resources = CRILinuxContainerResources.with {
@@ -77,6 +77,12 @@ struct LabPod: Sendable {
             }
             $0.image = .with { $0.image = "slipway.local/\(image):latest" }
             $0.devices = devices
+            $0.envs = environment.map { name, value in
+                .with {
+                    $0.key = name
+                    $0.value = value
+                }
+            }
             $0.logPath = "machine.log"
             $0.linux = .with { $0.resources = resources }
         }

@@ -305,6 +305,35 @@ import Testing
         #expect(refusal(request)?.problem.contains("is not on this node") == true)
     }
 
+    /// The firmware numbers the root ports of the first bus, then those of each expander from its own number on. Seen
+    /// with QEMU 7.2's `info pci` after its SeaBIOS had run; the lab's guest is asked for it too.
+    @Test func functionsAreWhereTheFirmwareNumbersTheirBuses() throws {
+        var host = Self.twoNodes
+        host.devices += [("0000:3b:02.2", 1), ("0000:1a:00.0", 0), ("0000:00:1f.0", nil)].map { address, node in
+            HostDevice(
+                address: address, node: node, classCode: 0x020000, vendor: 0x8086, device: 0x154c, driver: "vfio-pci",
+                iommuGroup: 41)
+        }
+        var request = request([0, 2], pages: [2 << 20: 2 << 30])
+        request.devices = ["0000:1a:00.0", "0000:00:1f.0", "0000:3b:02.1"]
+        request.annotations.hotNICs = 3
+        request.links = [
+            RequestedLink("eth0", number: 0, backend: .tap(device: "slw0"), mac: "0a:58:00:00:00:01", mtu: 1500),
+            RequestedLink(
+                "net1", number: 1, backend: .hostDevice(address: "0000:3b:02.2", isManaged: false),
+                mac: "0a:58:00:00:00:02", mtu: 1500),
+        ]
+        let plan = try MachinePlan(request, on: host)
+        // Five places for NICs; libvirt's indexes go on behind them, and count the expanders too.
+        #expect(plan.nics.map(\.bus) == [1, 7] && plan.devices.map(\.bus) == [9, 10, 11])
+        #expect(plan.nics.map(\.pciAddress) == ["0000:01:00.0", "0000:41:00.0"])
+        #expect(plan.devices.map(\.pciAddress) == ["0000:51:00.0", "0000:06:00.0", "0000:42:00.0"])
+        // One that comes later is at its own root port.
+        let later = try plan.adding(
+            RequestedLink("net2", number: 2, backend: .tap(device: "slw2"), mac: "0a:58:00:00:00:03", mtu: 1500))
+        #expect(later.nic(2)?.pciAddress == "0000:03:00.0")
+    }
+
     @Test func whoFloatsIsWhereItsFunctionIs() throws {
         var request = MachineRequest.sample
         request.hugePages.limits = [1 << 30: 2 << 30]
@@ -313,6 +342,15 @@ import Testing
         let others = [Holding(pod: "nf/other", pages: [Holding.Pages(node: 0, size: 1 << 30, count: 6)])]
         let plan = try MachinePlan(request, on: Self.twoNodes, beside: others)
         #expect(plan.placement.cells.map(\.node) == [1] && plan.devices.map(\.cell) == [0])
+        // One that has a driver of the host is known by its link alone.
+        request.devices = []
+        request.links = [
+            RequestedLink(
+                "net1", number: 0, backend: .hostDevice(address: "0000:3b:02.1", isManaged: false),
+                mac: "0a:58:00:00:00:01", mtu: 1500)
+        ]
+        #expect(request.functions == ["0000:3b:02.1"])
+        #expect(try MachinePlan(request, on: Self.twoNodes, beside: others).placement.cells.map(\.node) == [1])
     }
 
     @Test func lockedMemoryDoesNotGrow() throws {

@@ -1,3 +1,4 @@
+import CLinux
 import LinuxSystem
 import Testing
 
@@ -121,6 +122,63 @@ import Testing
                     0800 0800 00020000                          ; IFA_FLAGS NOPREFIXROUTE
                     """)
             ])
+    }
+
+    /// What a physical function is told of one of its virtual ones. Nothing here can take it: no hardware has one.
+    @Test func virtualFunction() throws {
+        try netlink.setVirtualFunction(3, of: "pf0", mac: try #require(MACAddress("0a:58:0a:58:00:05")))
+        #expect(
+            channel.requests == [
+                hex(
+                    """
+                    58000000 1000 0500 00000000 00000000        ; RTM_NEWLINK, REQUEST|ACK
+                    00 00 0000 00000000 00000000 00000000
+                    0800 0300 70663000                          ; IFLA_IFNAME "pf0"
+                    3000 1600                                   ; IFLA_VFINFO_LIST
+                      2c00 0100                                 ;   IFLA_VF_INFO
+                        2800 0100                               ;     IFLA_VF_MAC
+                          03000000 0a580a580005 0000 00000000 00000000 00000000 00000000 00000000 00000000
+                    """)
+            ])
+    }
+
+    @Test func virtualFunctionsOfALink() throws {
+        func information(_ number: String, _ mac: String) -> String {
+            """
+            4000 0180                                           ; IFLA_VF_INFO, nested flag set
+              2800 0100                                         ;   IFLA_VF_MAC
+                \(number) \(mac) 0000 00000000 00000000 00000000 00000000 00000000 00000000
+              1400 0200 \(number) 64000000 00000000 00000000     ;   IFLA_VF_VLAN 100
+            """
+        }
+        let channel = FakeChannel([
+            message(
+                type: Int(RTM_NEWLINK),
+                hex(
+                    """
+                    00 00 0100 03000000 43100100 00000000
+                    8400 1680                                   ; IFLA_VFINFO_LIST
+                    \(information("00000000", "000000000000"))
+                    \(information("07000000", "0a580a580007"))
+                    """)) + acknowledgement(0)
+        ])
+        let functions = try RTNetlink(channel).virtualFunctions(of: "pf0")
+        #expect(functions.mapValues(\.description) == [0: "00:00:00:00:00:00", 7: "0a:58:0a:58:00:07"])
+        #expect(
+            channel.requests == [
+                hex(
+                    """
+                    30000000 1200 0500 00000000 00000000        ; RTM_GETLINK, REQUEST|ACK
+                    00 00 0000 00000000 00000000 00000000
+                    0800 0300 70663000                          ; IFLA_IFNAME "pf0"
+                    0800 1d00 09000000                          ; IFLA_EXT_MASK = VF|SKIP_STATS
+                    """)
+            ])
+        // One that ends in the middle says what it has said.
+        let short = FakeChannel([
+            message(type: Int(RTM_NEWLINK), hex("00 00 0100 03000000 43100100 00000000 8400 1680"))
+        ])
+        #expect(throws: SystemError.self) { try RTNetlink(short).virtualFunctions(of: "pf0") }
     }
 
     @Test func ingress() throws {

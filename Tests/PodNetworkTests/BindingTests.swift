@@ -106,6 +106,19 @@ import Testing
         #expect(try File.list("/proc/self/fd").count < descriptors + 50)
     }
 
+    /// Of hardware, and of switches in user space: there may be no link, and nothing is to be joined to one.
+    @Test(arguments: [
+        Binding.hostDevice(address: "0000:3b:02.1"), .vhostUser(path: "/run/s", listens: false), .vdpa(path: "/dev/v"),
+    ]) func devicesNeedNoLink(_ binding: Binding) async throws {
+        let lab = try await Lab()
+        let mac = try #require(MACAddress(Lab.mac))
+        let plan = InterfacePlan(link: "net7", number: 7, binding: binding, mac: mac, mtu: 1500)
+        let services = try await lab.pod.run {
+            [try NetworkBinding().bind(plan, owner: 7), try NetworkBinding().readdress(plan)]
+        }
+        #expect(services.allSatisfy { $0 == nil })
+    }
+
     @Test func bindingTwiceStartsAnew() async throws {
         let lab = try await Lab()
         let before = try await state(lab)

@@ -127,6 +127,8 @@ import Testing
         #expect(try plan([virtual], request).interfaces.map(\.binding) == [.hostDevice(address: function)])
         #expect(try plan([virtual]).interfaces.map(\.binding) == [.tap])
         #expect(try plan([link("net1")], request).interfaces.map(\.binding) == [.tap])
+        // The carrier is the hardware's, and the guest sees for itself.
+        #expect(try plan([link("net1", nil, pci: function, flags: [])], request).interfaces.map(\.hasCarrier) == [true])
         // A kernel that does not tell the function, but a file of the node that does.
         request.devices = ["net1": .pci(address: function)]
         #expect(try plan([link("net1", nil)], request).interfaces.map(\.binding) == [.hostDevice(address: function)])

@@ -38,6 +38,37 @@ import Testing
         for directory in [".claims", ".irq", ".users"] { #expect(try File.list(root(directory)) == [".lock"]) }
     }
 
+    /// containerd calls `delete` for a sandbox and for its container at the same time.
+    @Test func twoWhoRemoveTheSameRemainsDoNotMeet() async throws {
+        let root = try TemporaryDirectory()
+        let owner = StateDirectory(root: root.path, namespace: "n", sandbox: "s")
+        try File.makeDirectory(owner.path)
+        let record = SandboxRecord(namespace: "n", id: "s", bundle: "/b")
+        try record.write(to: owner)
+        try root.write(
+            "bin/fake",
+            "#!/bin/sh\necho $CNI_COMMAND >>\(root.path)/calls\nsleep 0.2\necho '{\"cniVersion\": \"1.0.0\"}'\n",
+            mode: 0o755)
+        let network = try NetworkConfiguration(
+            parsing: Array(#"{"cniVersion": "1.0.0", "name": "lan", "type": "fake"}"#.utf8), source: "lan.conf")
+        _ = try Attachments(directory: owner.attachments).attach(
+            network, PluginArguments(container: "s", namespace: "/proc/self/ns/net", interface: "net1"),
+            by: PluginRunner(path: [root("bin")]))
+        let problems = try await withThrowingTaskGroup(of: [String].self) { group in
+            for _ in 0..<2 {
+                group.addTask {
+                    try await LinuxSystem.Thread.run("remains") {
+                        SandboxRemains(owner, record, root: root.path).remove()
+                    }
+                }
+            }
+            return try await group.reduce([], +)
+        }
+        #expect(problems == [])
+        #expect(try File.text(root("calls")) == "ADD\nDEL\n")
+        #expect(!File.exists(owner.path))
+    }
+
     /// What was attached by hand goes with the pod, and its addresses are free for others: with the pod's namespace, and
     /// without it, which is what containerd leaves of a pod that was stopped.
     @Test(arguments: [true, false]) func networksAreDetached(namespaceIsThere: Bool) throws {

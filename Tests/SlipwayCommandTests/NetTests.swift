@@ -151,6 +151,76 @@ import Testing
         #expect(notes == ["net1: no root port is free"])
     }
 
+    private func function(_ link: String, _ address: String) throws -> InterfaceReport {
+        var nic = try nic(link, .up)
+        nic.binding = "hostdev \(address)"
+        return nic
+    }
+
+    /// The plugins want the link of a function, which the guest has until it has let go.
+    @Test func aFunctionLeavesTheGuestBeforeItsPluginsAreCalled() async throws {
+        let pod = try await Pod()
+        try pod.status([nic("net1", .up)])
+        try await pod.run("attach", "router", "lan")
+        try pod.status([try function("net1", "0000:3b:02.1")])
+        try await pod.run("check", "router")
+        #expect(try !pod.calls.contains { $0.hasPrefix("CHECK") })
+        let late = try await pod.failure("detach", "router", "net1", "--timeout", "0.1")
+        #expect(late.status == .timedOut && late.description.contains("has not let go"), "\(late)")
+        try await pod.run("detach", "router", "net1", "--no-wait")
+        #expect(pod.directory.releasedInterfaces == ["net1"])
+        #expect(try !pod.calls.contains { $0.hasPrefix("DEL") })
+
+        let released = Task {
+            // As the sandbox does when the link is back.
+            let isAsked = await eventually { pod.directory.releasedInterfaces == ["net1"] }
+            #expect(isAsked)
+            #expect(try !pod.calls.contains { $0.hasPrefix("DEL") })
+            try pod.status([])
+        }
+        try await pod.run("detach", "router", "net1")
+        try await released.value
+        #expect(try pod.calls.contains { $0.hasPrefix("DEL") })
+        #expect(pod.directory.releasedInterfaces == [])
+    }
+
+    /// One that is asked for by hand: Multus' words for the plugins, and no function that is not the pod's to have.
+    @Test func aSpareFunctionIsGivenToTheNetwork() async throws {
+        let pod = try await Pod()
+        let (spare, driven, taken, absent) = ("0000:3b:02.1", "0000:3b:02.2", "0000:3b:02.3", "0000:3b:02.4")
+        let variable = "PCIDEVICE_LAB=\([spare, driven, taken, absent].joined(separator: ","))"
+        try pod.root.write("c/config.json", #"{"ociVersion": "1.0.2", "process": {"env": ["\#(variable)"]}}"#)
+        try pod.root.write("sys/bus/pci/devices/\(spare)/net/ens1v1/mtu", "1500")
+        try File.makeDirectory(pod.root("sys/bus/pci/devices/\(driven)"))
+        #expect(symlink("../../drivers/vfio-pci", pod.root("sys/bus/pci/devices/\(driven)/driver")) == 0)
+        try File.makeDirectory(pod.root("sys/bus/pci/devices/\(taken)"))
+        let entry = try SandboxEntry.find("router", root: pod.root.path)
+        func problem(_ text: String) -> String {
+            do {
+                return try SpareFunction(text, of: entry, sysfs: pod.root("sys")).address
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(problem("0000:3B:02.1") == spare)
+        #expect(problem("ens1") == "--device ens1: a PCI address such as 0000:3b:02.1 is accepted")
+        #expect(
+            problem("0000:00:01.0").contains("is none of the PCI functions that the pod was given (PCIDEVICE_…): 0"))
+        #expect(problem(driven).contains("is bound to vfio-pci"))
+        #expect(problem(taken).contains("has no link in the node's network namespace"))
+        #expect(problem(absent).hasSuffix("is not on this node"))
+
+        let network = try NetworkSource.parse(
+            Array(#"{"cniVersion": "1.0.0", "name": "wan", "type": "sriov", "capabilities": {"deviceID": true}}"#.utf8),
+            nil, source: "wan.conf", directory: NetworkDirectory(pod.root("net.d")))
+        let given = try network.giving(device: spare)
+        #expect(given.plugins[0].members["deviceID"] == .string(spare))
+        #expect(given.plugins[0].members["pciBusID"] == .string(spare) && given.name == "wan")
+        let arguments = PluginArguments.pod(
+            sandbox: "s", namespace: nil, interface: "net1", podName: "", podNamespace: "", podUID: "", device: spare)
+        #expect(arguments.capabilities == ["deviceID": .string(spare)])
+    }
+
     @Test func linksAreSet() async throws {
         let pod = try await Pod()
         try await pod.namespace.run { try RTNetlink().createVeth("net1", peer: "p1") }
