@@ -67,7 +67,13 @@ struct MacvtapNode {
     func check() throws(SystemError) {
         let device = try number()
         var information = stat()
-        guard stat(path, &information) == 0 else {
+        var isThere = stat(path, &information) == 0
+        // The name of a device that is no more: two links had the number, and the kernel removes its own files alone.
+        if isThere, information.st_mode & S_IFMT == S_IFCHR, !Self.isDevice(UInt64(information.st_rdev)) {
+            try File.remove(path)
+            isThere = false
+        }
+        guard isThere else {
             // A /dev that the kernel does not keep.
             guard mknod(path, S_IFCHR | 0o600, dev_t(device)) == 0 else { throw .last("mknod", path) }
             return
@@ -75,6 +81,11 @@ struct MacvtapNode {
         guard information.st_mode & S_IFMT == S_IFCHR, UInt64(information.st_rdev) == device else {
             throw SystemError("open \(link) at", "\(path) (it belongs to a link of another namespace)", code: EEXIST)
         }
+    }
+
+    /// Whether a character device has this number, in whatever namespace.
+    private static func isDevice(_ number: UInt64) -> Bool {
+        File.exists("/sys/dev/char/\(slipway_major(number)):\(slipway_minor(number))")
     }
 
     /// The device's number as the kernel has it. `/sys` shows the links of the namespace that it was mounted in: a thread

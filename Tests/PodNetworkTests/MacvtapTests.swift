@@ -107,6 +107,21 @@ import Testing
         }
     }
 
+    @Test func aNameThatLeadsNowhereIsReplaced() async throws {
+        let lab = try await Lab()
+        let number = 78_000 + Int.random(in: 0..<1000)
+        let path = "/dev/tap\(number)"
+        // No driver has so large a number of a device.
+        #expect(mknod(path, S_IFCHR | 0o600, dev_t(slipway_makedev(510, 9999))) == 0)
+        defer { unlink(path) }
+        try shell(
+            "ip link add link eth0 name net1 index \(number) type macvtap mode bridge; ip link set net1 up", in: lab.pod
+        )
+        _ = try await bind(lab, made: false, link: "net1")
+        try await open("net1", in: lab.pod).close()
+        try await lab.unbindAll()
+    }
+
     /// Two namespaces with a macvtap of the same number: the name in /dev is the first one's.
     @Test func anotherNamespacesDevice() async throws {
         let labs = [try await Lab(), try await Lab()]
