@@ -110,7 +110,11 @@ import Testing
 
         guest.end()
         try await lab.unbindAll()
-        let after = try state(lab)
+        var after = ""
+        _ = try await eventually(within: .seconds(5)) {
+            after = try state(lab)
+            return after == before
+        }
         #expect(after == before)
     }
 
