@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import LinuxSystem
 import Netlink
+import TestSupport
 import Testing
 
 @testable import PodNetwork
