@@ -305,8 +305,7 @@ extension NetworkFollower {
             let plan: InterfacePlan? =
                 switch step {
                 case .unplug(let nic), .setVLANs(let nic), .setMTU(let nic), .setLink(let nic), .readdress(let nic),
-                    .plug(let nic),
-                    .replug(_, let nic), .rejoin(_, let nic):
+                    .plug(let nic), .replug(_, let nic), .rejoin(_, let nic):
                     nic
                 case .setDNS: nil
                 }
