@@ -293,7 +293,7 @@ def round_trip(address):
     return float(re.search(r"median ([\d.]+)", shell(f"{images}/netprobe rtt {address} 5201 500"))[1])
 
 
-def network(pairs=7, size=30_000_000):
+def network(pairs=15, size=30_000_000):
     """Ratios to bare QEMU of throughput and round trips: each the median over pairs that are measured by turns."""
     slipway("run", "-f", manifest("bench", "160Mi", "net-vnf"), "--wait-ready", "tiny-vnf: ready")
     entry = pod("bench")
