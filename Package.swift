@@ -179,9 +179,8 @@ let package = Package(
         tests(
             "LibvirtMachine",
             [
-                "CNI", "Configuration", "DiskImage", "GuestConfiguration", "Libvirt", "MachinePlanning", "Netlink",
-                "PodNetwork",
-                "Sandbox", "StateDirectory", "SwitchSocket", "TestSupport",
+                "CLinux", "CNI", "Configuration", "DiskImage", "GuestConfiguration", "HostFixtures", "Libvirt",
+                "MachinePlanning", "Netlink", "PodNetwork", "Sandbox", "StateDirectory", "SwitchSocket", "TestSupport",
             ]),
         tests("Cgroup"),
         tests("CNI", ["CLinux", "TestSupport"]),

@@ -13,7 +13,7 @@ import Synchronization
 /// vanishes takes its NIC with it, and what changes on a link reaches the guest. The namespace is all that it goes by, so
 /// that whoever changes it (a CNI plugin, a controller, a person) needs to know nothing of machines.
 final class NetworkFollower: Sendable {
-    private let machine: LibvirtMachine
+    private let machine: any FollowedMachine
     private let network: MachineNetwork
     private let request: NetworkRequest
     private let files: NodeNetworkFiles
@@ -39,7 +39,7 @@ final class NetworkFollower: Sendable {
     ///   - tell: is told what becomes of a link's NIC. Must not block.
     /// - Throws: `SystemError`, `LibvirtError`.
     init(
-        _ machine: LibvirtMachine, _ network: MachineNetwork, _ request: NetworkRequest, files: NodeNetworkFiles,
+        _ machine: any FollowedMachine, _ network: MachineNetwork, _ request: NetworkRequest, files: NodeNetworkFiles,
         monitor: NetworkMonitor, seed: Seed?, directory: StateDirectory, pace: Pace = Pace(),
         log: @escaping @Sendable (String) -> Void, tell: @escaping @Sendable (String, NICChange) -> Void
     ) throws {
@@ -55,8 +55,8 @@ final class NetworkFollower: Sendable {
         stop = try FileDescriptor.event()
         stopped = try FileDescriptor.event()
         departure = try FileDescriptor.event()
-        let subscription = try machine.domain.onDevice { [weak self] event in
-            guard let self, case .removed(let alias) = event else { return }
+        let subscription = try machine.onDeparture { [weak self] alias in
+            guard let self else { return }
             departed.withLock { $0.append(alias) }
             departure.signalEvent()
         }
@@ -81,8 +81,8 @@ extension NetworkFollower {
     private struct Course {
         private struct Failure {
             let reason: String
-            /// What was to be plugged; nil: the plan itself was refused.
-            let plan: InterfacePlan?
+            /// What was to be done; nil: the plan itself was refused.
+            let step: NetworkStep?
             let delay: Int64
             let next: Int64
         }
@@ -132,7 +132,7 @@ extension NetworkFollower {
             noteChange()
             while true {
                 let descriptors = [
-                    follower.monitor.descriptor, follower.departure, follower.stop, follower.machine.process.pidfd,
+                    follower.monitor.descriptor, follower.departure, follower.stop, follower.machine.ended,
                 ]
                 var entries = descriptors.map { pollfd(fd: $0.raw, events: Int16(POLLIN), revents: 0) }
                 // Negative numbers are passed over (poll(2)).
@@ -171,7 +171,8 @@ extension NetworkFollower {
             times += absent.filter { leaving[$0.key] == nil }.values.map { $0 + pace.absence }
             times += leaving.values.map { $0 + pace.release }
             times += failures.filter { arriving[$0.key] == nil }.values.map(\.next)
-            return times.min()
+            // Whatever is due, the namespace is not read without a pause.
+            return times.min().map { max($0, lastLook + pace.settle) }
         }
         private var nextConfirmation: Int64 = 0
 
@@ -193,11 +194,10 @@ extension NetworkFollower {
                     links: try netlink.links(), addresses: try netlink.addresses(), routes: try netlink.routes(),
                     request: request)
                 note(assessment.refusals + problems, now)
-                let steps = network.plan.steps(to: assessment.plan)
+                var steps = network.plan.joined(by: try netlink.qdiscs()).steps(to: assessment.plan)
+                steps += unfinished(besides: steps, assessment.plan)
                 forget(assessment.plan)
-                var hasChanged = false
-                for step in steps where attempt(step, now) { hasChanged = true }
-                if hasChanged { try tell() }
+                if take(steps, now) { try tell() }
                 watch()
                 try followSwitches(now)
             } catch {
@@ -207,6 +207,26 @@ extension NetworkFollower {
             }
         }
 
+        /// What is to be done although the guest has what the plan says: what failed and may be done by half, and the carrier
+        /// of NICs whose link was away for a moment.
+        private mutating func unfinished(besides steps: [NetworkStep], _ plan: NetworkPlan) -> [NetworkStep] {
+            var links = Set(steps.compactMap(\.link))
+            var unfinished: [NetworkStep] = []
+            for (link, failure) in failures where !links.contains(link) {
+                guard let step = failure.step else { continue }
+                guard let again = step.again(for: plan) else {
+                    failures[link] = nil
+                    continue
+                }
+                unfinished.append(again)
+                links.insert(link)
+            }
+            for nic in plan.interfaces where absent[nic.number] != nil && !links.contains(nic.link) {
+                unfinished.append(.setLink(nic))
+            }
+            return unfinished
+        }
+
         /// Drops what concerns links that are gone or came back.
         private mutating func forget(_ plan: NetworkPlan) {
             let present = Set(plan.interfaces.map(\.number))
@@ -214,7 +234,7 @@ extension NetworkFollower {
             let indexes = Set(plan.interfaces.map(\.linkIndex))
             waiting = waiting.filter { indexes.contains($0.key) }
             let links = Set(plan.interfaces.map(\.link))
-            failures = failures.filter { $0.value.plan == nil || links.contains($0.key) }
+            failures = failures.filter { $0.value.step == nil || links.contains($0.key) }
             arriving = arriving.filter { links.contains($0.key) }
             reconnecting = reconnecting.filter { present.contains($0.key) }
         }
@@ -239,7 +259,7 @@ extension NetworkFollower {
                     try detach(nic, now)
                 } else if let time = reconnecting[nic.number], time <= now {
                     reconnecting[nic.number] = nil
-                    if try follower.machine.domain.isConnected(toSwitchOf: nic.alias) { continue }
+                    if try follower.machine.isConnected(toSwitchOf: nic.alias) { continue }
                     follower.log("NIC \(nic.link): QEMU does not connect to its switch again; it is plugged in anew")
                     try detach(nic, now)
                 }
@@ -254,78 +274,81 @@ extension NetworkFollower {
                     follower.log("NIC \(name): \(refusal)")
                     follower.tell(name, .failed(reason: "\(refusal)"))
                 }
-                refused[name] = Failure(reason: "\(refusal)", plan: nil, delay: 0, next: .max)
+                refused[name] = Failure(reason: "\(refusal)", step: nil, delay: 0, next: .max)
             }
-            failures = failures.filter { $0.value.plan != nil }.merging(refused) { _, new in new }
+            failures = failures.filter { $0.value.step != nil }.merging(refused) { _, new in new }
         }
 
-        /// Does a step, now or later.
+        /// Does the steps, now or later. After one that fails, others on its link wait until it is tried again.
         ///
         /// - Returns: whether what the guest is told of its addresses may have changed.
-        private mutating func attempt(_ step: NetworkStep, _ now: Int64) -> Bool {
-            do {
-                switch step {
-                case .unplug(let nic):
-                    return try leave(nic, now)
-                case .replug(let nic, _):
-                    try detach(nic, now)
-                    return false
-                case .plug(let nic):
-                    return try arrive(nic, now)
-                case .rejoin(_, let nic):
-                    try network.rejoin(nic)
-                    try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
-                    announce([nic])
-                    follower.log("NIC \(nic.link): joined to the link that was made anew")
-                case .setVLANs(let nic):
-                    try NetworkBinding().setVLANs(nic)
-                    network.note(step)
-                case .setMTU(let nic):
-                    try NetworkBinding().setMTU(tap: nic.tap, nic.mtu)
-                    network.note(step)
-                case .setLink(let nic):
-                    try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
-                    network.note(step)
-                    follower.log("NIC \(nic.link): carrier \(nic.hasCarrier ? "on" : "off")")
-                case .readdress(let nic):
-                    try network.readdress(nic)
-                    announce([nic])
-                case .setDNS: network.note(step)
+        private mutating func take(_ steps: [NetworkStep], _ now: Int64) -> Bool {
+            var hasChanged = false
+            var failed: Set<String?> = []
+            for step in steps where !failed.contains(step.link) {
+                do {
+                    if try attempt(step, now) { hasChanged = true }
+                } catch {
+                    fail(step, error, now)
+                    failed.insert(step.link)
+                    hasChanged = true
                 }
-                if let link = step.link { failures[link] = nil }
-                return true
-            } catch {
-                fail(step, error, now)
-                return true
             }
+            return hasChanged
+        }
+
+        private mutating func attempt(_ step: NetworkStep, _ now: Int64) throws -> Bool {
+            switch step {
+            case .unplug(let nic):
+                return try leave(nic, now)
+            case .replug(let nic, _):
+                try detach(nic, now)
+                return false
+            case .plug(let nic):
+                return try arrive(nic, now)
+            case .rejoin(_, let nic):
+                try network.rejoin(nic)
+                try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
+                announce([nic])
+                follower.log("NIC \(nic.link): joined to its link anew")
+            case .setVLANs(let nic):
+                try NetworkBinding().setVLANs(nic)
+                network.note(step)
+            case .setMTU(let nic):
+                try NetworkBinding().setMTU(nic)
+                network.note(step)
+            case .setLink(let nic):
+                try follower.machine.set(carrier: nic.hasCarrier, of: nic.number)
+                network.note(step)
+                follower.log("NIC \(nic.link): carrier \(nic.hasCarrier ? "on" : "off")")
+            case .readdress(let nic):
+                try network.readdress(nic)
+                announce([nic])
+            case .setDNS: network.note(step)
+            }
+            if let link = step.link { failures[link] = nil }
+            return true
         }
 
         private mutating func fail(_ step: NetworkStep, _ error: any Error, _ now: Int64) {
             guard let link = step.link else { return follower.log("the pod's network: \(error)") }
-            let plan: InterfacePlan? =
-                switch step {
-                case .unplug(let nic), .setVLANs(let nic), .setMTU(let nic), .setLink(let nic), .readdress(let nic),
-                    .plug(let nic), .replug(_, let nic), .rejoin(_, let nic):
-                    nic
-                case .setDNS: nil
-                }
             let delay = min((failures[link]?.delay ?? pace.retry.first / 2) * 2, pace.retry.longest)
             if failures[link]?.reason != "\(error)" {
                 follower.log("NIC \(link): \(error); the guest is as it was, and it is tried again")
                 follower.tell(link, .failed(reason: "\(error)"))
             }
-            failures[link] = Failure(reason: "\(error)", plan: plan, delay: delay, next: now + delay)
+            failures[link] = Failure(reason: "\(error)", step: step, delay: delay, next: now + delay)
         }
 
         // MARK: Coming and going
 
         private mutating func arrive(_ nic: InterfacePlan, _ now: Int64) throws -> Bool {
-            if !nic.isUp {
-                let since = waiting[nic.linkIndex] ?? now
-                waiting[nic.linkIndex] = since
-                if now - since < pace.readiness { return false }
+            if let failure = failures[nic.link], case .plug(let tried)? = failure.step, tried.isAgain(nic) {
+                if now < failure.next { return false }
+            } else {
+                failures[nic.link] = nil
+                guard isReady(nic, now) else { return false }
             }
-            if let failure = failures[nic.link], failure.plan?.isAgain(nic) == true, now < failure.next { return false }
             guard isHandedOver(nic, now) else { return false }
             waiting[nic.linkIndex] = nil
             arriving[nic.link] = nil
@@ -338,6 +361,14 @@ extension NetworkFollower {
             follower.log("NIC \(nic.link): plugged in as number \(nic.number), \(nic.mac)")
             follower.tell(nic.link, .plugged)
             return true
+        }
+
+        /// Whether a link is switched on, or was not for so long that it may be meant to be off.
+        private mutating func isReady(_ nic: InterfacePlan, _ now: Int64) -> Bool {
+            if nic.isUp { return true }
+            let since = waiting[nic.linkIndex] ?? now
+            waiting[nic.linkIndex] = since
+            return now - since >= pace.readiness
         }
 
         /// Whether the plugins have come to their end with a device, or may have. What they make of one without a link, such
@@ -413,7 +444,7 @@ extension NetworkFollower {
         }
 
         private func announce(_ nics: [InterfacePlan]) {
-            for nic in nics where nic.binding.hasTAP {
+            for nic in nics {
                 do { try NetworkBinding().announce(nic) } catch {
                     follower.log("NIC \(nic.link): its addresses cannot be announced: \(error)")
                 }
@@ -425,8 +456,10 @@ extension NetworkFollower {
         /// Asks the guest's agent whether it sees its new NICs.
         private mutating func confirm(_ now: Int64) {
             guard !unconfirmed.isEmpty, now >= nextConfirmation else { return }
-            nextConfirmation = now + pace.confirmation.interval
-            let names = (try? GuestAgent(follower.machine.domain).interfaces()) ?? [:]
+            let names = (try? follower.machine.guestInterfaces()) ?? [:]
+            // An agent that does not answer takes its time each time, and the other NICs wait.
+            let taken = Clock.milliseconds - now
+            nextConfirmation = now + taken + max(pace.confirmation.interval, 4 * taken)
             for nic in network.plan.interfaces where unconfirmed[nic.number] != nil {
                 // NICs may have one address, as VLANs of one link have: the new one comes behind those that it has already.
                 let candidates = (names["\(nic.mac)"] ?? []).filter { !guestNames.values.contains($0) }

@@ -69,6 +69,12 @@ public struct Qdisc: Hashable, Sendable {
     /// The link's number.
     public var linkIndex: Int32
 
+    /// One of a link.
+    public init(kind: String, linkIndex: Int32) {
+        self.kind = kind
+        self.linkIndex = linkIndex
+    }
+
     /// Whether it occupies the place where arriving frames are filtered, of which a link has one.
     public var isIngress: Bool { kind == "ingress" || kind == "clsact" }
 }

@@ -1,3 +1,5 @@
+public import Netlink
+
 extension NetworkPlan {
     /// What to do so that a guest with these NICs gets those of another plan, in order: what leaves; what changes, in
     /// the order of the plan; what comes. Nothing for what is the same. Pure.
@@ -25,6 +27,25 @@ extension NetworkPlan {
             coming.append(.plug(new))
         }
         return leaving + changing + coming + (dns == plan.dns ? [] : [.setDNS(plan.dns)])
+    }
+}
+
+extension NetworkPlan {
+    /// What the guest has when frames that arrive on some links are not handed to it any more: their NICs are joined to
+    /// nothing, and ``steps(to:)`` joins them anew. A link loses what hangs on it when it is moved to another network
+    /// namespace, from where it comes back under the same number.
+    ///
+    /// - Parameter qdiscs: those of the pod's network namespace.
+    public func joined(by qdiscs: [Qdisc]) -> NetworkPlan {
+        let places = Set(qdiscs.filter(\.isIngress).map(\.linkIndex))
+        var plan = self
+        for index in interfaces.indices where !places.contains(interfaces[index].linkIndex) {
+            switch interfaces[index].binding {
+            case .tap, .macvtap: plan.interfaces[index].linkIndex = 0
+            case .masquerade, .hostDevice, .vhostUser, .vdpa: break
+            }
+        }
+        return plan
     }
 }
 

@@ -18,6 +18,7 @@ extension NetworkBinding {
         try apply(note, mac: plan.mac)
         let tap = try index(plan.tap)
         try MacvtapNode(link: plan.tap, index: tap).check()
+        try netlink.addFilterHooks(linkIndex: tap, name: plan.tap)
         try filterLeaving(plan, tap: tap, name: plan.tap)
         try netlink.changeLink(plan.tap, LinkChange(up: true))
         try netlink.addIngress(linkIndex: link.index, name: link.name)
@@ -37,12 +38,12 @@ extension NetworkBinding {
         var note = TapNote(linkIndex: link.index, link: link.name)
         note.adopted = plan.tap
         try netlink.changeLink(link.name, LinkChange(alias: note.text))
+        try netlink.addFilterHooks(linkIndex: link.index, name: link.name)
         try filterLeaving(plan, tap: link.index, name: link.name)
     }
 
-    /// What the guest sends passes the place for leaving frames.
-    private func filterLeaving(_ plan: InterfacePlan, tap: Int32, name: String) throws(SystemError) {
-        try netlink.addFilterHooks(linkIndex: tap, name: name)
+    /// What the guest sends passes the place for leaving frames. Doing it twice changes nothing.
+    func filterLeaving(_ plan: InterfacePlan, tap: Int32, name: String) throws(SystemError) {
         let program =
             plan.settings.isTrusted
             ? .everything : SpoofingFilter.program(mac: plan.mac, addresses: plan.addresses.map(\.address))

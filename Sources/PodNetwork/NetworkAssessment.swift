@@ -57,6 +57,11 @@ public struct NetworkAssessment: Equatable, Sendable {
             }
         }
         number(request)
+        for index in plan.interfaces.indices {
+            guard let kept = guest[plan.interfaces[index].link], !kept.needsOtherDevice(for: plan.interfaces[index])
+            else { continue }
+            plan.interfaces[index].deviceMTU = kept.deviceMTU
+        }
     }
 
     /// Reads the calling thread's network namespace and decides.

@@ -36,6 +36,9 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
     public var linkMAC: MACAddress
     /// In bytes: the link's, or less if the pod asked for it.
     public var mtu: UInt32
+    /// The largest MTU that the guest can set, in bytes: that of when its device was made. Where frames pass no link of ours,
+    /// the hardware or the switch knows.
+    public var deviceMTU: UInt32
     /// Whether the link is switched on and has a carrier.
     public var isUp: Bool
     /// Addresses for the guest, in the kernel's order; link-local IPv6 addresses are left to the guest, which makes the
@@ -66,6 +69,7 @@ public struct InterfacePlan: Codable, Equatable, Sendable {
         self.mac = mac
         self.linkMAC = linkMAC ?? mac
         self.mtu = mtu
+        deviceMTU = mtu
         self.isUp = isUp
         self.addresses = addresses
         self.routes = routes

@@ -4,7 +4,8 @@ import Netlink
 public enum NetworkStep: Codable, Equatable, Sendable {
     /// The NIC leaves the guest.
     case unplug(InterfacePlan)
-    /// The NIC leaves the guest and comes back as another: its Ethernet address, binding or queues are new.
+    /// The NIC leaves the guest and comes back as another: its Ethernet address, binding or queues are new, or its MTU is
+    /// larger than the guest's device takes.
     case replug(from: InterfacePlan, to: InterfacePlan)
     /// The guest keeps its device and its Ethernet address; what carries its frames is taken off `from`'s link and
     /// joined to `to`'s: another ``InterfacePlan/linkIndex`` or ``InterfacePlan/linkMAC``, other filters, other ports.
@@ -30,6 +31,20 @@ public enum NetworkStep: Codable, Equatable, Sendable {
             .replug(_, let plan), .rejoin(_, let plan):
             plan.link
         case .setDNS: nil
+        }
+    }
+
+    /// The same for what the plan is by now, after a try that failed and may have done a part of it; nil for what can be
+    /// left when nobody wants it any more.
+    public func again(for plan: NetworkPlan) -> NetworkStep? {
+        guard let new = plan.interfaces.first(where: { $0.link == link }) else { return nil }
+        switch self {
+        case .rejoin(let old, _): return .rejoin(from: old, to: new)
+        case .setVLANs: return .setVLANs(new)
+        case .setMTU: return .setMTU(new)
+        case .setLink: return .setLink(new)
+        case .readdress: return .readdress(new)
+        case .plug, .unplug, .replug, .setDNS: return nil
         }
     }
 }
@@ -125,6 +140,8 @@ extension InterfacePlan {
     /// Whether the guest needs another device for the new plan.
     func needsOtherDevice(for new: InterfacePlan) -> Bool {
         if new.mac != mac || new.number != number || !binding.hasSameKind(as: new.binding) { return true }
+        // Linux's driver takes no MTU above the device's (virtio 1.2, 5.1.4, VIRTIO_NET_F_MTU).
+        if binding.device == nil, new.mtu > deviceMTU { return true }
         let (old, asked) = (settings, new.settings)
         if asked.queues != old.queues || asked.rxRing != old.rxRing || asked.txRing != old.txRing { return true }
         switch binding {

@@ -12,8 +12,16 @@ extension NetworkBinding {
     /// - Returns: the address service's end; nil when there is nothing to answer with.
     /// - Throws: as ``rejoin(_:)``.
     public func readdress(_ plan: InterfacePlan) throws(SystemError) -> AddressServiceLink? {
+        switch plan.binding {
         // Nobody answers for such a NIC, nor filters it by its addresses.
-        guard plan.binding.device == nil else { return nil }
+        case .hostDevice, .vhostUser, .vdpa: return nil
+        // Nobody answers for this one.
+        case .macvtap(let made):
+            let name = made ? plan.tap : plan.link
+            try filterLeaving(plan, tap: try index(name), name: name)
+            return nil
+        case .tap, .masquerade: break
+        }
         guard let number = OwnLink.number(tap: plan.tap) else { throw SystemError("readdress", plan.tap, code: EINVAL) }
         let link = try link(plan.link)
         let tap = try index(plan.tap)
@@ -23,16 +31,18 @@ extension NetworkBinding {
             }
         }
         try ignoringAbsence { () throws(SystemError) in try netlink.deleteLink(OwnLink.server.name(number)) }
-        var service: AddressServiceLink?
-        if !plan.addresses.isEmpty {
-            if plan.gateway(.v6) != nil {
-                try ignoringAbsence { () throws(SystemError) in
-                    try netlink.deleteIngress(linkIndex: link.index, name: link.name)
-                }
-            }
-            service = try makeService(plan, link, number)
+        if plan.addresses.isEmpty {
+            try rejoin(plan)
+            return nil
         }
+        if case .tap = plan.binding, plan.gateway(.v6) != nil {
+            try ignoringAbsence { () throws(SystemError) in
+                try netlink.deleteIngress(linkIndex: link.index, name: link.name)
+            }
+        }
+        // Frames reach the guest again whatever becomes of the service.
+        let service = Result { () throws(SystemError) in try makeService(plan, link, number) }
         try rejoin(plan)
-        return service
+        return try service.get()
     }
 }

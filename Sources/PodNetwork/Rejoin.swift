@@ -8,9 +8,12 @@ extension NetworkBinding {
     /// after the plan's addresses or its trust have changed. Doing it twice changes nothing, and so does a try after one
     /// that failed in the middle.
     ///
+    /// Nothing to do where frames pass no link of ours.
+    ///
     /// - Throws: `SystemError` with ENODEV when the link or the TAP is gone, EEXIST when somebody else filters the link's
-    ///   arriving frames, EOPNOTSUPP for a binding without a TAP: it ends with its link.
+    ///   arriving frames, EOPNOTSUPP for a macvtap: it ends with its link.
     public func rejoin(_ plan: InterfacePlan) throws(SystemError) {
+        if plan.binding.device != nil { return }
         guard plan.binding.hasTAP else { throw SystemError("rejoin", plan.tap, code: EOPNOTSUPP) }
         guard let tap = try netlink.links().first(where: { $0.name == plan.tap && OwnLink.isOwn($0) }) else {
             throw SystemError("find link", plan.tap, code: ENODEV)
@@ -30,10 +33,18 @@ extension NetworkBinding {
         try join(plan, link)
     }
 
-    /// Changes the MTU of a TAP and of what belongs to it, in bytes.
-    public func setMTU(tap name: String, _ mtu: UInt32) throws(SystemError) {
-        let own = try netlink.links().filter { OwnLink.isOwn($0) && OwnLink.tapName(of: $0.name) == name }
-        guard own.contains(where: { $0.name == name }) else { throw SystemError("find link", name, code: ENODEV) }
-        for link in own where link.mtu != mtu { try netlink.changeLink(link.name, LinkChange(mtu: mtu)) }
+    /// Gives the links that were made for a NIC its plan's MTU.
+    ///
+    /// - Throws: `SystemError` with ENODEV when they are gone.
+    public func setMTU(_ plan: InterfacePlan) throws(SystemError) {
+        switch plan.binding {
+        case .macvtap(made: false), .hostDevice, .vhostUser, .vdpa: return
+        case .tap, .masquerade, .macvtap(made: true): break
+        }
+        let own = try netlink.links().filter { OwnLink.isOwn($0) && OwnLink.tapName(of: $0.name) == plan.tap }
+        guard own.contains(where: { $0.name == plan.tap }) else {
+            throw SystemError("find link", plan.tap, code: ENODEV)
+        }
+        for link in own where link.mtu != plan.mtu { try netlink.changeLink(link.name, LinkChange(mtu: plan.mtu)) }
     }
 }

@@ -137,16 +137,40 @@ import Testing
         #expect(try arrived() == [claim, other])
     }
 
+    /// The service's end is made anew for other addresses, and the guest speaks in their name alone.
+    @Test func addressesOfAGuestThatIsAnswered() async throws {
+        let lab = try await Lab()
+        var plan = try #require(try await lab.bind().plan.interfaces.first)
+        let guest = try await RawGuest(tap: "slw0", in: lab.pod)
+        let capture = try await Capture("p0", in: lab.gateway)
+        let (old, new) = ("10.88.0.5", "10.88.0.77")
+        let claims = [old, new].map { Frames.ethernet(type: 0x0806, Frames.arp(operation: 2, $0)) }
+        plan.addresses = try ["\(new)/16", "fd00:88::77/64"].map { try #require(IPPrefix($0)) }
+        for _ in 0..<2 {
+            let service = try await lab.pod.run { [plan] in try NetworkBinding().readdress(plan) }
+            #expect(service?.name == "slwd0" && service?.plan == plan)
+            for frame in claims + [SpoofingTests.last] { try guest.send(frame) }
+            #expect(try capture.receive(until: SpoofingTests.last).filter { claims.contains($0) } == [claims[1]])
+        }
+        plan.addresses = []
+        let service = try await lab.pod.run { [plan] in try NetworkBinding().readdress(plan) }
+        let links = try shell("ip -o link; tc qdisc show dev eth0", in: lab.pod)
+        #expect(service == nil && !links.contains("slwd0") && links.contains("ingress"), "\(links)")
+        try await lab.unbindAll()
+    }
+
     @Test func mtuOfEverythingThatBelongsToIt() async throws {
         let lab = try await Lab()
-        _ = try await lab.bind()
-        try await lab.pod.run { try NetworkBinding().setMTU(tap: "slw0", 1400) }
+        var plan = try #require(try await lab.bind().plan.interfaces.first)
+        plan.mtu = 1400
+        try await lab.pod.run { [plan] in try NetworkBinding().setMTU(plan) }
         let links = try await lab.pod.run { try RTNetlink().links() }
         #expect(
             Dictionary(uniqueKeysWithValues: links.map { ($0.name, $0.mtu) })
                 == ["lo": 65536, "eth0": 1500, "slw0": 1400, "slwd0": 1400, "slwp0": 1400])
         await #expect(throws: SystemError("find link", "slw9", code: ENODEV)) {
-            try await lab.pod.run { try NetworkBinding().setMTU(tap: "slw9", 1400) }
+            plan.number = 9
+            try await lab.pod.run { [plan] in try NetworkBinding().setMTU(plan) }
         }
     }
 

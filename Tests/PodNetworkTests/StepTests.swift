@@ -49,7 +49,7 @@ import Testing
         let other = try steps {
             $0.linkIndex = 99
             $0.linkMAC = try mac(77)
-            $0.mtu = 9000
+            $0.mtu = 1300
             $0.addresses = []
         }
         #expect(
@@ -69,6 +69,53 @@ import Testing
         for binding in [Binding.macvtap(made: true), .macvtap(made: false), .hostDevice(address: "0000:01:00.0")] {
             let result = try steps(binding) { $0.linkIndex = 99 }
             #expect(result.steps == [.replug(from: result.old, to: result.new)])
+        }
+    }
+
+    /// A guest's device takes no larger MTU than it was made with.
+    @Test func largerMTU() throws {
+        var small = try interface("net1", 1)
+        small.size.mtu = 1300
+        let back = try interface("net1", 1)
+        #expect(plan(small).steps(to: plan(back)) == [.setMTU(back)])
+        for binding in [Binding.tap, .masquerade(ports: []), .macvtap(made: true)] {
+            let result = try steps(binding) { $0.mtu = 1501 }
+            #expect(result.steps == [.replug(from: result.old, to: result.new)])
+        }
+        let hardware = try steps(.vdpa(path: "/dev/vhost-vdpa-0")) { $0.mtu = 9000 }
+        #expect(hardware.steps == [.setMTU(hardware.new)])
+    }
+
+    /// The kernel takes what hangs on a link that is moved to another namespace.
+    @Test func nobodyHandsItsFramesOver() throws {
+        let guest = plan(
+            try interface("eth0", 0), try interface("net1", 1), try interface("net2", 2, .macvtap(made: true)))
+        let all = guest.interfaces.map { Qdisc(kind: "ingress", linkIndex: $0.linkIndex) }
+        #expect(guest.joined(by: all).steps(to: guest).isEmpty)
+        let steps = guest.joined(by: [all[0], Qdisc(kind: "noqueue", linkIndex: 3)]).steps(to: guest)
+        guard case .rejoin(_, guest.interfaces[1]) = steps.first, case .replug(_, guest.interfaces[2]) = steps.last
+        else {
+            Issue.record("\(steps)")
+            return
+        }
+        let others = plan(
+            try interface("a", 1, .vhostUser(path: "/s", listens: false)), try interface("b", 2, .masquerade(ports: []))
+        )
+        #expect(others.joined(by: []).steps(to: others).isEmpty)
+    }
+
+    /// What failed is done once more with what the plan says by then.
+    @Test func again() throws {
+        let (old, new) = (try interface("net1", 1), try interface("net1", 1, .masquerade(ports: [])))
+        let now = plan(new)
+        #expect(NetworkStep.readdress(old).again(for: now) == .readdress(new))
+        #expect(NetworkStep.rejoin(from: old, to: old).again(for: now) == .rejoin(from: old, to: new))
+        #expect(NetworkStep.setMTU(old).again(for: now) == .setMTU(new))
+        #expect(NetworkStep.setLink(old).again(for: now) == .setLink(new))
+        #expect(NetworkStep.setVLANs(old).again(for: now) == .setVLANs(new))
+        #expect(NetworkStep.setLink(old).again(for: plan()) == nil)
+        for step in [NetworkStep.plug(old), .unplug(old), .replug(from: old, to: old), .setDNS(now.dns)] {
+            #expect(step.again(for: now) == nil)
         }
     }
 
