@@ -209,6 +209,31 @@ import Testing
         }
         #expect(isSmaller)
         #expect(try await guest.run("ip route show dev eth1").contains("198.51.100.0/24"))
+
+        // Another address of the link, and the first one again.
+        for address in ["\(Networks.v4).66", "\(Networks.v4).2"] {
+            try await links.run(
+                """
+                ip -4 addr flush dev net1; ip addr add \(address)/24 dev net1
+                ip route add 198.51.100.0/24 via \(Networks.v4).1
+                """)
+            let isTold = try await eventually {
+                _ = try await guest.run(dhcp)
+                return try await guest.addresses("eth1").first == address
+            }
+            #expect(isTold, "\(address)")
+            #expect(try await guest.run("ping -c 2 \(Networks.v4).1").contains(" 0% packet loss"))
+        }
+
+        // A guest's device takes no larger MTU than it was made with: another one takes its place.
+        let mac = try await links.mac("net1")
+        try await set("--mtu", "1600")
+        await pod.expect("net-vnf: add eth1 \(mac)", count: 2)
+        #expect(try await eventually { try await guest.nics().last == "0000:02:00.0 eth1 \(mac)" })
+        try await guest.run(dhcp)
+        #expect(try await guest.run("cat /sys/class/net/eth1/mtu") == "1600\n")
+        try await set("--mtu", "1300")
+
         // A virtio NIC cannot change its address: another one takes its place.
         try await set("--mac", "02:53:4c:00:77:01")
         await pod.expect("net-vnf: add eth1 02:53:4c:00:77:01")
