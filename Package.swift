@@ -101,7 +101,10 @@ let package = Package(
 
         module(
             "MachineVerification",
-            ["Cgroup", "HostTopology", "InterruptAffinity", "LinuxSystem", "MachinePlanning", "StateDirectory"]),
+            [
+                "Cgroup", "HostTopology", "InterruptAffinity", "LinuxSystem", "MachinePlanning", "PodNetwork",
+                "StateDirectory",
+            ]),
 
         // Level 5: the contract with containerd
         module(
@@ -214,7 +217,10 @@ let package = Package(
         tests("Sandbox", ["Cgroup", "ContainerIO", "OCIRuntimeSpec", "SandboxFakes", "TestSupport"]),
         tests(
             "MachineVerification",
-            ["Cgroup", "HostFixtures", "HostTopology", "MachinePlanning", "StateDirectory", "TestSupport"]),
+            [
+                "Cgroup", "HostFixtures", "HostTopology", "MachinePlanning", "PodNetwork", "StateDirectory",
+                "TestSupport",
+            ]),
         .testTarget(
             name: "LabTests", dependencies: ["CRIProtocol", "LinuxSystem", "TestSupport", protobuf],
             swiftSettings: strict),

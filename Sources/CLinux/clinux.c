@@ -210,6 +210,7 @@ int slipway_set_affinity(int thread, const void *mask, size_t size) {
 
 int slipway_gettid(void) { return (int)syscall(SYS_gettid); }
 int slipway_pidfd_open(int pid) { RETURN_ERRNO(syscall(SYS_pidfd_open, pid, 0)); }
+int slipway_pidfd_getfd(int pidfd, int fd) { RETURN_ERRNO(syscall(SYS_pidfd_getfd, pidfd, fd, 0)); }
 int slipway_pidfd_send_signal(int pidfd, int signal) {
     RETURN_ERRNO(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }

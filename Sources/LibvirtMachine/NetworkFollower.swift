@@ -460,12 +460,11 @@ extension NetworkFollower {
             // An agent that does not answer takes its time each time, and the other NICs wait.
             let taken = Clock.milliseconds - now
             nextConfirmation = now + taken + max(pace.confirmation.interval, 4 * taken)
-            for nic in network.plan.interfaces where unconfirmed[nic.number] != nil {
-                // NICs may have one address, as VLANs of one link have: the new one comes behind those that it has already.
+            for nic in network.plan.interfaces where guestNames[nic.number] == nil {
+                // NICs may have one address, as VLANs of one link have: the guest names them in their order.
                 let candidates = (names["\(nic.mac)"] ?? []).filter { !guestNames.values.contains($0) }
                 let twins = network.plan.interfaces.count { $0.mac == nic.mac && guestNames[$0.number] == nil }
-                if twins > 0, candidates.count >= twins {
-                    let name = candidates[twins - 1]
+                if candidates.count >= twins, let name = candidates.first {
                     guestNames[nic.number] = name
                     unconfirmed[nic.number] = nil
                     follower.log("NIC \(nic.link): the guest has it as \(name)")

@@ -45,6 +45,13 @@ public struct Process: Sendable {
         try check(slipway_pidfd_send_signal(pidfd.raw, number), "pidfd_send_signal", "\(pid)")
     }
 
+    /// One of its descriptors, as a descriptor of this process: both share what is open (pidfd_getfd(2)).
+    ///
+    /// - Throws: `SystemError` with EBADF when it has no such descriptor, EPERM when it may not be traced.
+    public func descriptor(_ number: Int32) throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try check(slipway_pidfd_getfd(pidfd.raw, number), "pidfd_getfd", "\(pid)"))
+    }
+
     /// Blocks until a child has ended and reaps it.
     ///
     /// - Throws: `SystemError` with ECHILD when it is not a child of this process.

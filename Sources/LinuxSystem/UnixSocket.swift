@@ -60,6 +60,29 @@ public enum UnixSocket {
         return uid
     }
 
+    /// The path that a connected socket was bound to, or else its peer; nil for a socket of another kind or without a peer,
+    /// and where neither has a path (getsockname(2), getpeername(2)).
+    public static func path(connected socket: FileDescriptor) -> String? {
+        guard let peer = path(of: socket, getpeername), let own = path(of: socket, getsockname) else { return nil }
+        return [own, peer].first { !$0.isEmpty }
+    }
+
+    private static func path(
+        of socket: FileDescriptor,
+        _ name: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> String? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name(socket.raw, $0, &length) }
+        }
+        guard result == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
+        let count = max(Int(length) - MemoryLayout<sa_family_t>.size, 0)
+        return withUnsafeBytes(of: &address.sun_path) { bytes in
+            String(decoding: bytes.prefix(count).prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
     private static func make() throws(SystemError) -> FileDescriptor {
         let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw .last("socket") }

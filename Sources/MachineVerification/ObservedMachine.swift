@@ -1,4 +1,5 @@
 public import HostTopology
+public import PodNetwork
 
 /// What the kernel says about a running QEMU, at one moment.
 ///
@@ -19,12 +20,16 @@ public struct ObservedMachine: Codable, Equatable, Sendable {
     public var cgroup: ObservedCgroup?
     /// The device nodes that it sees, as paths below its `/dev`, sorted.
     public var devices: [String]
-    /// The IOMMU groups that it has opened (`/dev/vfio/12`), sorted.
-    public var openGroups: [Int]
-    /// The TAPs that it has opened, sorted, each as often as it has queues.
+    /// The device nodes that it has opened, as paths below its `/dev`, sorted.
+    public var openDevices: [String]
+    /// The TAPs and macvtaps that it has opened, sorted, each as often as it has queues. A macvtap that is not one of its
+    /// network namespace's is there by the path of its device.
     public var taps: [String]
-    /// The links of the network namespace that it is in, sorted; nil where they were not asked for.
-    public var links: [String]?
+    /// The Unix sockets that it is connected to or that others are connected to, by path; nil where they were not asked
+    /// for.
+    public var connections: [String]?
+    /// The network namespace that it is in; nil where it was not asked for.
+    public var network: NetworkState?
     /// The pins in its domain XML; nil where there is none.
     public var definition: DomainPins?
 
@@ -54,8 +59,8 @@ public struct ObservedMachine: Codable, Equatable, Sendable {
     /// A machine from parts.
     public init(
         pid: Int32, threads: [ObservedThread], memory: [ObservedMemory] = [], locked: UInt64 = 0,
-        privileges: Privileges, cgroup: ObservedCgroup? = nil, devices: [String] = [], openGroups: [Int] = [],
-        taps: [String] = [], links: [String]? = nil, definition: DomainPins? = nil
+        privileges: Privileges, cgroup: ObservedCgroup? = nil, devices: [String] = [], openDevices: [String] = [],
+        taps: [String] = [], connections: [String]? = nil, network: NetworkState? = nil, definition: DomainPins? = nil
     ) {
         self.pid = pid
         self.threads = threads
@@ -64,14 +69,20 @@ public struct ObservedMachine: Codable, Equatable, Sendable {
         self.privileges = privileges
         self.cgroup = cgroup
         self.devices = devices
-        self.openGroups = openGroups
+        self.openDevices = openDevices
         self.taps = taps
-        self.links = links
+        self.connections = connections
+        self.network = network
         self.definition = definition
     }
 
     /// Every CPU that one of its threads may run on.
     public var cpus: CPUSet { threads.reduce(CPUSet()) { $0.union($1.cpus) } }
+
+    /// The IOMMU groups that it has opened (`/dev/vfio/12`), sorted.
+    public var openGroups: [Int] {
+        openDevices.compactMap { $0.hasPrefix("vfio/") ? Int($0.dropFirst("vfio/".count)) : nil }.sorted()
+    }
 
     /// The threads of a vCPU: one, where all is well.
     public func threads(ofVCPU number: Int) -> [ObservedThread] { threads.filter { $0.role == .vcpu(number) } }

@@ -2,6 +2,7 @@ public import Cgroup
 internal import Glibc
 internal import HostTopology
 public import LinuxSystem
+internal import PodNetwork
 
 extension ObservedMachine {
     /// Looks at a running QEMU. Changes nothing; blocks for some milliseconds, most of them for `numa_maps`, for which
@@ -14,8 +15,8 @@ extension ObservedMachine {
     ///   - procfs: where proc is mounted.
     ///   - group: the container's cgroup, as the sandbox's record names it.
     ///   - definition: the file with the domain XML.
-    /// - Throws: `SystemError` with ENOENT or ESRCH when there is no such process, and when its status, threads or
-    ///   memory cannot be read. What ends meanwhile is left out.
+    /// - Throws: `SystemError` with ENOENT or ESRCH when there is no such process, and when its status, threads, memory
+    ///   or network namespace cannot be read. What ends meanwhile is left out.
     public static func read(
         pid: Int32, procfs: String = "/proc", group: Cgroup? = nil, definition: String? = nil
     ) throws(SystemError) -> ObservedMachine {
@@ -29,13 +30,16 @@ extension ObservedMachine {
         for id in group?.vhostWorkers(of: pid, procfs: procfs) ?? [] {
             if let thread = try? ObservedThread.read(id, "\(procfs)/\(id)") { threads.append(thread) }
         }
+        let open = OpenDescriptors(pid: pid, root: root)
+        let network = try network("\(root)/ns/net")
         return ObservedMachine(
             pid: pid, threads: threads,
             memory: NumaMaps.memory(try File.text("\(root)/numa_maps", limit: 16 << 20)),
             locked: status.kilobytes("VmLck"), privileges: status.privileges,
             cgroup: group.flatMap { ObservedCgroup($0, pid: pid, procfs: procfs) },
-            devices: nodes(below: "\(root)/root/dev"), openGroups: openGroups("\(root)/fd"),
-            taps: taps("\(root)/fdinfo"), links: links("\(root)/net/dev"),
+            devices: nodes(below: "\(root)/root/dev"),
+            openDevices: Set(open.devices.map { String($0.path.dropFirst("/dev/".count)) }).sorted(),
+            taps: taps(open, in: network), connections: open.connections, network: network,
             definition: definition.flatMap { try? DomainPins(xml: File.text($0, limit: 1 << 20)) })
     }
 
@@ -66,33 +70,23 @@ extension ObservedMachine {
         return lstat(path, &information) == 0 ? information.st_mode & S_IFMT : 0
     }
 
-    /// A TUN descriptor's information has a line `iff:`, with the link that it belongs to.
-    private static func taps(_ directory: String) -> [String] {
-        ((try? File.list(directory)) ?? []).compactMap { name in
-            let lines = (try? File.text("\(directory)/\(name)", limit: 4096))?.split(separator: "\n") ?? []
-            guard let line = lines.first(where: { $0.hasPrefix("iff:") }) else { return nil }
-            return String(line.dropFirst("iff:".count).drop { $0 == "\t" || $0 == " " })
-        }.sorted()
-    }
-
-    /// Two lines of headings, then a line for each link that begins with its name and a colon (proc_pid_net(5)).
-    private static func links(_ path: String) -> [String]? {
-        guard let text = try? File.text(path, limit: 1 << 20) else { return nil }
-        return text.split(separator: "\n").dropFirst(2).compactMap { line in
-            line.firstIndex(of: ":").map { String(line[..<$0].drop { $0 == " " }) }
-        }.sorted()
-    }
-
-    private static func openGroups(_ directory: String) -> [Int] {
-        let links = ((try? File.list(directory)) ?? []).compactMap { name -> Int? in
-            let path = "\(directory)/\(name)"
-            let bytes = [UInt8](unsafeUninitializedCapacity: 64) { buffer, count in
-                count = buffer.baseAddress.map { max(readlink(path, $0, buffer.count), 0) } ?? 0
-            }
-            let target = String(decoding: bytes, as: UTF8.self)
-            return target.hasPrefix("/dev/vfio/") ? Int(target.dropFirst("/dev/vfio/".count)) : nil
+    /// The network namespace of a process.
+    private static func network(_ path: String) throws(SystemError) -> NetworkState? {
+        guard File.exists(path) else { return nil }
+        do {
+            return try NetworkNamespace(path: path).runAndWait { try NetworkState() }
+        } catch {
+            throw (error as? SystemError) ?? SystemError("read network namespace", path, code: EIO)
         }
-        return Set(links).sorted()
+    }
+
+    /// The links that its descriptors belong to.
+    private static func taps(_ open: OpenDescriptors, in network: NetworkState?) -> [String] {
+        let macvtaps = open.devices.filter { $0.path.hasPrefix("/dev/tap") }.map { device in
+            let link = network?.links.first { $0.device == LinkState.Device(path: device.path, number: device.number) }
+            return link?.name ?? device.path
+        }
+        return (open.taps + macvtaps).sorted()
     }
 }
 

@@ -91,7 +91,7 @@ struct MacvtapNode {
 
     /// The device's number as the kernel has it. `/sys` shows the links of the namespace that it was mounted in: a thread
     /// mounts one for itself.
-    private func number() throws(SystemError) -> UInt64 {
+    func number() throws(SystemError) -> UInt64 {
         let (link, index) = (link, index)
         do {
             let text = try Thread.runAndWait("sysfs") {

@@ -9,11 +9,12 @@ struct NetListCommand: AsyncParsableCommand {
         abstract: "List the NICs of machines.",
         discussion: """
             NIC is the number of the guest's root port, in the order in which the guest finds its NICs; LINK is the \
-            link of the pod that it stands for.
+            link of the pod that it stands for. GUEST is what the guest calls it, where an agent in it has said so when \
+            a NIC was plugged.
 
             EXAMPLES
               slipway net ls                 every machine of the node
-              slipway net ls router -o wide  also where the guest finds each NIC on its PCI bus
+              slipway net ls router -o wide  also where the guest finds each NIC, and its name there
               slipway net ls router -o json | jq '.[].network.interfaces[] | select(.state.name == "failed")'
             """,
         aliases: ["list"])

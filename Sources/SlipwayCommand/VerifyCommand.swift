@@ -10,9 +10,10 @@ struct VerifyCommand: AsyncParsableCommand {
         abstract: "Compare running machines with what was planned for them.",
         discussion: """
             Reads each machine's plan, and what the kernel says about its QEMU: the CPUs and scheduler of each vCPU's \
-            thread and of QEMU's own, RAM by node and page size, the container's cgroup, passed PCI functions, \
-            privileges, and whether another pod has a CPU that should be this one's alone. RAM on huge pages has to \
-            be right to the byte; ordinary memory comes and goes, and is drift only where it is bound to another node.
+            thread and of QEMU's own, RAM by node and page size, the container's cgroup, passed PCI functions, what \
+            joins each NIC to the pod's network, privileges, and whether another pod has a CPU that should be this \
+            one's alone. RAM on huge pages has to be right to the byte; ordinary memory comes and goes, and is drift \
+            only where it is bound to another node.
 
             A line each for what is not as planned (drift) and for what is worth knowing (note). Ends with 0 when \
             everything is as planned, notes or not, and with 3 when something is not. Needs root; no container \

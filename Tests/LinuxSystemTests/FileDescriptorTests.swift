@@ -109,6 +109,23 @@ import Testing
         }
     }
 
+    @Test func bothEndsOfAConnectionKnowItsPath() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory("s")
+        let listener = try UnixSocket.listen(path)
+        #expect(UnixSocket.path(connected: listener) == nil)
+        let client = try UnixSocket.connect(path)
+        let server = try UnixSocket.accept(listener)
+        #expect(UnixSocket.path(connected: client) == path && UnixSocket.path(connected: server) == path)
+        // As somebody else sees it.
+        let other = try LinuxSystem.Process(pid: getpid()).descriptor(client.raw)
+        #expect(other.raw != client.raw && UnixSocket.path(connected: other) == path)
+        #expect(throws: SystemError.self) { try LinuxSystem.Process(pid: getpid()).descriptor(1_000_000) }
+        let pair = try UnixSocket.pair()
+        #expect(UnixSocket.path(connected: pair.0) == nil)
+        #expect(UnixSocket.path(connected: try FileDescriptor.pipe().read) == nil)
+    }
+
     @Test func socketPathsHaveALimit() throws {
         let directory = try TemporaryDirectory()
         let longest = directory(

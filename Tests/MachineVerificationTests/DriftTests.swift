@@ -2,6 +2,7 @@ import HostFixtures
 import HostTopology
 import MachinePlanning
 import MachineVerification
+import PodNetwork
 import Testing
 
 @Suite struct DriftTests {
@@ -20,13 +21,61 @@ import Testing
         }
         var machine = ObservedMachine.healthy
         machine.taps = Array(repeating: "slw0", count: plan.nics[0].queues.value) + ["slw1", "slw1"]
-        machine.links = ["eth0", "lo", "net1", "slw0", "slw1"]
+        machine.network = .joining(["eth0", "net1"])
         #expect(machine.drift(from: plan) == [])
         machine.taps = ["slw0", "slw1", "slw7"] + Array(repeating: "slw0", count: plan.nics[0].queues.value - 1)
         #expect(machine.drift(from: plan).map(\.subject) == ["NIC net1", "TAP slw7"])
         machine.taps = Array(repeating: "slw0", count: plan.nics[0].queues.value)
-        machine.links = ["eth0", "lo", "slw0"]
+        machine.network?.links.removeAll { $0.name != "eth0" && $0.name != "slw0" }
         #expect(machine.drift(from: plan).map(\.subject) == ["NIC net1", "NIC net1", "NIC net1"])
+    }
+
+    @Test func framesReachTheirNICs() throws {
+        let plan = try MachinePlan.pinned { request in
+            request.links = [
+                RequestedLink("eth0", number: 0, backend: .tap(device: "slw0"), mac: "02:00:00:00:00:01", mtu: 1500)
+            ]
+        }
+        var machine = ObservedMachine.healthy
+        machine.taps = Array(repeating: "slw0", count: plan.nics[0].queues.value)
+        machine.network = .joining(["eth0"])
+        machine.network?.links[0].arriving = []
+        #expect(
+            machine.drift(from: plan).map(\.description) == [
+                """
+                NIC eth0: planned what arrives on eth0 leaves by slw0, found no such filter; somebody has changed the \
+                traffic control of the pod's links: delete the pod
+                """
+            ])
+    }
+
+    /// A macvtap of another namespace is open by the path of its device alone.
+    @Test func NICsWithoutTAPs() throws {
+        let plan = try MachinePlan.pinned { request in
+            request.links = [
+                RequestedLink(
+                    "eth0", number: 0, backend: .macvtap(device: "eth0"), mac: "02:00:00:00:00:01", mtu: 1500),
+                RequestedLink(
+                    "net1", number: 1, backend: .vhostUser(path: "/run/switch/port1", listens: false),
+                    mac: "02:00:00:00:00:02", mtu: 1500),
+                RequestedLink(
+                    "net2", number: 2, backend: .vdpa(path: "/dev/vhost-vdpa-0"), mac: "02:00:00:00:00:03", mtu: 1500),
+            ]
+        }
+        var machine = ObservedMachine.healthy
+        machine.taps = Array(repeating: "eth0", count: plan.nics[0].queues.value)
+        machine.openDevices = ["kvm", "vhost-vdpa-0"]
+        machine.connections = ["/another/view/of/port1"]
+        #expect(machine.drift(from: plan) == [])
+        machine.taps = ["/dev/tap7"]
+        machine.openDevices = ["kvm", "vhost-vdpa-1"]
+        machine.connections = ["/run/switch/port12"]
+        #expect(
+            machine.drift(from: plan).map { "\($0.subject): \($0.planned), \($0.found)" } == [
+                "NIC eth0: on eth0, QEMU has not opened it",
+                "NIC net1: connected over /run/switch/port1, not connected",
+                "NIC net2: on /dev/vhost-vdpa-0, QEMU has not opened it", "TAP /dev/tap7: not the machine's, open",
+            ])
     }
 
     @Test func aVCPUOnAnotherCPU() throws {
@@ -170,9 +219,9 @@ import Testing
         var machine = ObservedMachine.healthy
         #expect(drift(machine).map(\.found) == ["not open", "not there"])
         machine.devices = ["null", "vfio/\(group)", "vfio/vfio"]
-        machine.openGroups = [group]
+        machine.openDevices = ["vfio/\(group)"]
         #expect(drift(machine) == [])
-        machine.openGroups = [group, group + 1]
+        machine.openDevices = ["vfio/\(group)", "vfio/\(group + 1)"]
         machine.devices.append("vfio/\(group + 2)")
         #expect(drift(machine).map(\.severity) == [.drift, .note])
         #expect(drift(machine).first?.found == "/dev/vfio/\(group + 1)")

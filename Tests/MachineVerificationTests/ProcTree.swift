@@ -5,6 +5,7 @@ import HostTopology
 import LinuxSystem
 import MachinePlanning
 import MachineVerification
+import PodNetwork
 import TestSupport
 
 /// A tree as proc(5) shows it for one QEMU, made of texts.
@@ -120,5 +121,22 @@ extension ObservedMachine {
     func drift(from plan: MachinePlan, own: Holding?? = .none, others: [Holding] = []) -> [Drift] {
         let claimed = Holding(pod: "nf/router", cpus: plan.placement.exclusive, pages: plan.placement.holdings)
         return Drift.between(plan, self, on: HostFixtures.twoSocketsSMT, own: own ?? claimed, others: others)
+    }
+}
+
+extension NetworkState {
+    /// Links that are joined to TAPs of their numbers, the links first.
+    static func joining(_ names: [String]) -> NetworkState {
+        let taps = names.indices.map { number in
+            var tap = LinkState("slw\(number)")
+            tap.arriving = [FilterState(10, .leave(by: names[number])), FilterState(20, .drop)]
+            return tap
+        }
+        let links = zip(names, taps).map { name, tap in
+            var link = LinkState(name)
+            link.arriving = [FilterState(10, .leave(by: tap.name))]
+            return link
+        }
+        return NetworkState(links: links + taps)
     }
 }

@@ -119,6 +119,61 @@ import Testing
                 ])
     }
 
+    /// What the kernel says of three filters of a link, and of what belongs to them.
+    static let filters: [UInt8] = {
+        let tcmsg = "00 00 0000 07000000"
+        let mirred = "2c00 0200 2000 0200 02000000 00000000 04000000 01000000 01000000"
+        let parts = [
+            // The priority's own entry.
+            "\(tcmsg) 00000000 f2ffffff 00030a00 0800 0100 62706600",
+            """
+            \(tcmsg) 01000000 f2ffffff 00030a00            ; handle 1, ETH_P_ALL, priority 10
+            0800 0100 62706600                             ; TCA_KIND "bpf"
+            5400 0200                                      ; TCA_OPTIONS
+              4000 0100 3c00 0100                          ;   TCA_BPF_ACT, 1
+                0b00 0100 6d6972726564 00 00               ;     TCA_ACT_KIND "mirred"
+                \(mirred) 01000000 05000000                ;     TCA_MIRRED_PARMS: EGRESS_REDIR, link 5
+                0400 0400 0400 0400
+              0600 0400 0100 0000
+              0c00 0500 0600 00 00 ffffffff                ;   TCA_BPF_OPS
+            """,
+            """
+            \(tcmsg) 01000000 f2ffffff 00031400            ; priority 20
+            0800 0100 62706600
+            2000 0200
+              0800 0800 01000000                           ;   TCA_BPF_FLAGS: ACT_DIRECT
+              0600 0400 0100 0000
+              0c00 0500 0600 00 00 02000000                ;   ret TC_ACT_SHOT
+            """,
+            // A table of u32's.
+            "\(tcmsg) 00000080 f2ffffff 08000100 0800 0100 75333200 0c00 0200 0800 0400 01000000",
+            """
+            \(tcmsg) 00080080 f2ffffff 08000100            ; handle 80000800, ETH_P_IP, priority 1
+            0800 0100 75333200                             ; TCA_KIND "u32"
+            6000 0200                                      ; TCA_OPTIONS
+              2400 0500 01 00 01 00 00000000 00000000 00000000 00000000 00000000 00000000 00000000 ; TCA_U32_SEL
+              3800 0700 3400 0100
+                0b00 0100 6d6972726564 00 00
+                2400 0200 2000 0200 02000000 00000000 04000000 01000000 01000000 03000000 06000000 ; INGRESS_REDIR
+            """,
+        ]
+        return parts.flatMap { message(type: 44, hex($0)) }
+    }()
+
+    @Test func readFilters() throws {
+        let channel = FakeChannel([Self.filters + message(type: 3, [0, 0, 0, 0])])
+        let filters = try RTNetlink(channel).filters(.leaving, linkIndex: 7)
+        #expect(
+            filters == [
+                InstalledFilter(priority: 10, .leave(by: 5)), InstalledFilter(priority: 20, .drop),
+                InstalledFilter(priority: 1, .arrive(on: 6)),
+            ])
+        #expect(
+            channel.requests == [
+                hex("24000000 2e00 0103 00000000 00000000 00 00 0000 07000000 00000000 f3ffffff 00000000")
+            ])
+    }
+
     /// What the kernel says of a link's ingress qdisc.
     static let statistics = message(
         type: 36,

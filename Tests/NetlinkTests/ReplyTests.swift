@@ -106,7 +106,9 @@ import Testing
         var random = SplitMix64(seed: 0x5157)
         let errors = acknowledgement(-22, words: "some words")
         var failures: [[UInt8]] = []
-        for sample in [Self.link, Self.address, Self.route, ProgramFilterTests.statistics, errors] {
+        for sample in [
+            Self.link, Self.address, Self.route, ProgramFilterTests.statistics, ProgramFilterTests.filters, errors,
+        ] {
             for length in 0...sample.count { #expect(stays(within: Array(sample.prefix(length)))) }
             for _ in 0..<50_000 {
                 var bytes = sample
@@ -129,6 +131,7 @@ import Testing
         for message in messages {
             _ = Link(message)
             _ = Address(message)
+            _ = InstalledFilter(message)
             _ = message.failure
             _ = Attributes(message.payload.dropFirst(20)).nested(7).flatMap { FrameCounters($0) }
             var ignored: Set<Int32> = [3]

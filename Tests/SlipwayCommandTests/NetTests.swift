@@ -149,6 +149,12 @@ import Testing
                 -     net3   lan       -         -                   -      -             attached
                 """)
         #expect(notes == ["net1: no root port is free"])
+
+        var named = try nic("net1", .up)
+        (named.guestAddress, named.guestName) = ("0000:02:00.0", "enp2s0")
+        let wide = try Rendering.text(InterfaceRow.rows(NetworkReport(interfaces: [named])).rows, as: .wide)
+        #expect(wide.contains("STATE   GUEST PCI      GUEST\n"), "\(wide)")
+        #expect(wide.hasSuffix("up      0000:02:00.0   enp2s0"), "\(wide)")
     }
 
     private func function(_ link: String, _ address: String) throws -> InterfaceReport {

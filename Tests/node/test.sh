@@ -30,17 +30,20 @@ export NO_COLOR=1 SLIPWAY_BIN SLIPWAY_TEST_KERNEL=$work/images/vmlinuz SLIPWAY_I
 tests=(.build/debug/slipwayPackageTests.xctest --testing-library swift-testing)
 # Runs a command whose output is $work/TARGET.log; what became of it is said, and kept in $work/TARGET.result.
 run() { # TARGET COMMAND…
-    local target=$1 try
+    local target=$1 try names
     shift
     for try in first second; do
         if timeout --kill-after 10 2400 "$@" >"$work/$target.log" 2>&1; then
             echo "ok      $target, $try try: $(grep -E 'Test run with|checks' "$work/$target.log" | tail -n 1)" |
                 tee "$work/$target.result"
+            [ ! -e "$work/$target.failed" ] || mv "$work/$target.failed" "$work/$target.flaky"
             return
         fi
         # Emulated guests on a busy machine now and then miss a deadline. What failed is shown, and tried once more.
         echo "$target failed at its $try try:"
         cat "$work/$target.log"
+        names=$(sed -nE '/^✘ Test run with/d; s/^✘ Test (.*) failed after .*/\1/p' "$work/$target.log" | paste -sd ,)
+        echo "$target${names:+ ($names)}" >"$work/$target.failed"
     done
     echo "FAILED  $target: $(grep -E 'Test run with' "$work/$target.log" | tail -n 1)" | tee "$work/$target.result"
 }
@@ -70,4 +73,5 @@ cat "$work"/*.result
 total=$(grep -hoE 'Test run with [0-9]+ tests' "$work"/*.log | grep -oE '[0-9]+' | awk '{ sum += $1 } END { print sum }')
 failed=$(cat "$work"/*.result | grep -c ^FAILED || true)
 echo "$total tests in $(cat "$work"/*.result | wc -l) runs; $failed of the runs failed"
+find "$work" -name '*.flaky' -exec sed 's/^/flaky: /; s/$/ passed at the second try only/' {} +
 [ "$failed" -eq 0 ]

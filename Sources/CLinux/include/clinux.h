@@ -65,6 +65,8 @@ int slipway_set_affinity(int thread, const void *mask, size_t size);
 int slipway_gettid(void);
 int slipway_pidfd_open(int pid);
 int slipway_pidfd_send_signal(int pidfd, int signal);
+/* A descriptor of another process, as a descriptor of this one (pidfd_getfd(2)). */
+int slipway_pidfd_getfd(int pidfd, int fd);
 /* Waits for a child by pidfd and reaps it. 0 and the exit code or the signal, or -errno. */
 int slipway_pidfd_wait(int pidfd, int *exit_code, int *term_signal);
 int slipway_accept(int listener);

@@ -17,6 +17,7 @@ public func fuzzOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     for route in (try? netlink.routes()) ?? [] { precondition(!"\(route)".isEmpty) }
     _ = try? netlink.qdiscs()
     _ = try? netlink.arrivalCounters()
+    _ = try? netlink.filters(linkIndex: 1)
     var ignored: Set<Int32> = []
     for message in NetlinkMessage.split(datagram) { _ = NetworkMonitor.concerns(message, &ignored) { $0.kind != nil } }
     return 0
