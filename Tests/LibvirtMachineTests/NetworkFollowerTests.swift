@@ -111,8 +111,10 @@ import Testing
         try run("ip link set p0 up", in: followed.beside)
         #expect(try await followed.isQuiet(for: .seconds(1), looks: 40), "\(followed.story)")
         followed.machine.fail([])
-        #expect(await eventually { followed.state(of: "eth0") == .up }, "\(followed.story)")
-        #expect(followed.machine.events.last == .carrier(0, true))
+        let isUp = await eventually {
+            followed.state(of: "eth0") == .up && followed.machine.events.last == .carrier(0, true)
+        }
+        #expect(isUp, "\(followed.story)")
         try await followed.end()
     }
 
@@ -150,9 +152,10 @@ import Testing
                         && netlink.qdiscs().contains { $0.isIngress && $0.linkIndex == index }
                 }
             }, "\(followed.story)")
-        #expect(await eventually { followed.state(of: "eth0") == .up }, "\(followed.story)")
-        #expect(
-            followed.machine.events.last { if case .carrier(0, _) = $0 { true } else { false } } == .carrier(0, true))
+        let hasCarrier = await eventually {
+            followed.state(of: "eth0") == .up && followed.machine.events.last == .carrier(0, true)
+        }
+        #expect(hasCarrier, "\(followed.story)")
         #expect(!followed.machine.events.contains(.unplugged(0)), "\(followed.story)")
         try await followed.end()
     }
