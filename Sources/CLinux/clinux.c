@@ -368,12 +368,14 @@ int slipway_terminal_size(int fd, uint16_t *columns, uint16_t *rows) {
     return 0;
 }
 
-int slipway_open_plain_path(const char *path) {
+int slipway_open_plain_path(const char *path) { return slipway_open_plain_path_in(AT_FDCWD, path); }
+
+int slipway_open_plain_path_in(int directory, const char *path) {
     struct open_how how = {
         .flags = O_PATH | O_CLOEXEC,
         .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
-    RETURN_ERRNO(syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+    RETURN_ERRNO(syscall(SYS_openat2, directory, path, &how, sizeof how));
 }
 
 /* The calls that take a descriptor refuse one of O_PATH; its link in /proc leads to the same inode. */
@@ -399,21 +401,12 @@ int slipway_attribute_remove(int fd, const char *name) {
     RETURN_ERRNO(removexattr(descriptor_path(fd).text, name));
 }
 
-int slipway_connect_as(const char *path, uint32_t uid, uint32_t gid) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    /* Of the calling thread alone. Leaving user 0 takes its file capabilities, coming back returns them (capabilities(7)). */
-    int old_gid = setfsgid(gid), old_uid = setfsuid(uid);
-    int result = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
-    setfsuid((uid_t)old_uid);
-    setfsgid((gid_t)old_gid);
-    close(fd);
-    return result;
+void slipway_set_file_ids(uint32_t uid, uint32_t gid, uint32_t *old_uid, uint32_t *old_gid) {
+    uint32_t group = (uint32_t)setfsgid(gid), user = (uint32_t)setfsuid(uid);
+    if (old_uid)
+        *old_uid = user;
+    if (old_gid)
+        *old_gid = group;
 }
 
 uint64_t slipway_makedev(unsigned major, unsigned minor) { return makedev(major, minor); }

@@ -18,6 +18,7 @@ public import OCIRuntimeSpec
 import PodNetwork
 public import Sandbox
 public import StateDirectory
+import SwitchSocket
 
 /// Makes machines on this node: the one place where a plan's effects are.
 ///
@@ -372,7 +373,7 @@ public actor LibvirtMachineHost: MachineHost {
     }
 
     /// Leaves the sandbox's cgroup, removes it and the state directory, which stays for `delete` where networks are
-    /// attached by hand.
+    /// attached by hand, or switches' sockets still let QEMU's user in.
     public func close() async {
         closed = true
         for container in machines.keys { await remove(container: container) }
@@ -383,7 +384,9 @@ public actor LibvirtMachineHost: MachineHost {
         await driver?.ended(within: .seconds(5))
         // Plugins have to run in the node's namespaces, where this process is not. containerd's call of `delete`, which
         // follows every end of a sandbox, detaches what was attached by hand, and removes the directory.
-        guard Attachments(directory: directory.attachments).interfaces.isEmpty else { return }
+        guard Attachments(directory: directory.attachments).interfaces.isEmpty, GrantedSockets(directory).isEmpty else {
+            return
+        }
         // Open connections hold libvirt's files; this process is about to end.
         attempt("remove the state directory") { try File.removeTree(directory.path) }
     }

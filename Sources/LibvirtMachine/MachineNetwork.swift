@@ -41,7 +41,7 @@ final class MachineNetwork: Sendable {
         log: @escaping @Sendable (String) -> Void
     ) throws {
         functions = directory.functions
-        sockets = GrantedSockets(file: directory.sockets)
+        sockets = GrantedSockets(directory)
         self.namespace = namespace
         let plan = try NetworkPlan(reading: RTNetlink(), request: request)
         let numbers = Dictionary(plan.interfaces.map { ($0.link, $0.number) }, uniquingKeysWith: { first, _ in first })
@@ -126,7 +126,7 @@ final class MachineNetwork: Sendable {
         guard let user = state.withLock({ $0.user }) else { return }
         for interface in plan.interfaces {
             guard case .vhostUser(let path, listens: true) = interface.binding else { continue }
-            do { try SwitchSocket(path, listens: true).closeDirectory(to: user) } catch {
+            do { try sockets.closeDirectory(of: SwitchSocket(path, listens: true), to: user) } catch {
                 log("NIC \(interface.link): the directory of its socket stays open to QEMU: \(error)")
             }
         }
@@ -201,7 +201,7 @@ final class MachineNetwork: Sendable {
         }
     }
 
-    /// Undoes it; the pod's links are as they were.
+    /// Undoes it; the pod's links are as they were. The first error does not stop the rest.
     func remove() throws {
         let server = state.withLock { state in
             defer { state.server = nil }
@@ -210,9 +210,11 @@ final class MachineNetwork: Sendable {
         server?.end()
         // Whatever else fails: the network's plugins, which are called next, want the links.
         for problem in HostFunction.giveBackAll(in: functions) { log("cannot \(problem)") }
-        try NetworkBinding().unbindAll()
-        if let user = state.withLock({ $0.user }) { try sockets.revokeAll(from: user) }
-        try File.removeTree(service.directory)
+        let results = [
+            Result { try NetworkBinding().unbindAll() }, Result { try sockets.revokeAll() },
+            Result { try File.removeTree(service.directory) },
+        ]
+        for result in results { try result.get() }
     }
 
     /// As cloud-init is told, in the order of the guest's PCI bus.

@@ -23,10 +23,20 @@ public enum UnixSocket {
     }
 
     /// Connects to a listening socket.
-    public static func connect(_ path: String) throws(SystemError) -> FileDescriptor {
+    ///
+    /// - Parameter milliseconds: how long to wait where more connections wait to be accepted than the listener wants, and
+    ///   with what is written later where the other end does not read; nil: for ever.
+    /// - Throws: `SystemError` with ETIMEDOUT when the time is up.
+    public static func connect(_ path: String, milliseconds: Int32? = nil) throws(SystemError) -> FileDescriptor {
         let socket = try make()
+        if let milliseconds {
+            var time = timeval(tv_sec: Int(milliseconds / 1000), tv_usec: Int(milliseconds % 1000) * 1000)
+            let size = socklen_t(MemoryLayout<timeval>.size)
+            guard setsockopt(socket.raw, SOL_SOCKET, SO_SNDTIMEO, &time, size) == 0 else { throw .last("SO_SNDTIMEO") }
+        }
         try withAddress(path) { address, length throws(SystemError) in
             while Glibc.connect(socket.raw, address, length) != 0 {
+                if errno == EAGAIN { throw SystemError("connect", path, code: ETIMEDOUT) }
                 if errno != EINTR { throw .last("connect", path) }
             }
         }

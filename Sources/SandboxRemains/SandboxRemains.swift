@@ -88,10 +88,8 @@ public struct SandboxRemains: Sendable {
             attempt("release the links in \(path)") { try Self.unbind(path) }
         }
         // What still runs keeps what it has.
-        if problems.isEmpty, let machine = record.machine {
-            attempt("take back access to switches") {
-                try GrantedSockets(file: directory.sockets).revokeAll(from: machine.user)
-            }
+        if problems.isEmpty {
+            attempt("take back access to switches") { try GrantedSockets(directory).revokeAll() }
         }
         if problems.isEmpty {
             if let machine = record.machine { UserClaim(id: machine.user, root: root).release(owner: directory) }

@@ -62,6 +62,8 @@ public struct StateDirectory: Hashable, Sendable {
     public var network: String { "\(path)/network.json" }
     /// The sockets of switches to which QEMU was let in, as JSON.
     public var sockets: String { "\(path)/sockets.json" }
+    /// Who changes access to switches' sockets has this lock, which is that of all sandboxes.
+    public var accessLock: String { path.prefix(through: path.lastIndex(of: "/") ?? path.startIndex) + ".access" }
     /// The records of PCI functions that were taken from their drivers, one a file.
     public var functions: String { "\(path)/functions" }
     /// The records of networks that were attached by hand, one a file.

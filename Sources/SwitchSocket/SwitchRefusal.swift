@@ -30,6 +30,15 @@ public struct SwitchRefusal: Error, Equatable, Sendable, CustomStringConvertible
             "is not there; start the switch, which makes it, or write \"mode\": \"server\" into the device information if "
                 + "QEMU shall make it"
         case ECONNREFUSED: "has nobody who listens; start the switch that has made it"
+        case ETIMEDOUT where !socket.listens:
+            "has a switch behind it that takes no more connections; look at the switch's log, and start it anew"
+        case ETIME:
+            "has a switch behind it that does not answer; look at the switch's log, and start it anew"
+        case ECONNRESET:
+            "has a switch behind it that hangs up; look at the switch's log, and whether another machine has this port"
+        case EPROTO:
+            "has somebody behind it who does not speak vhost-user; name the socket of a switch's port in the device "
+                + "information"
         case ETIMEDOUT:
             "was offered, and no switch has connected to it in time; start the switch, with a port that connects to this "
                 + "path (Open vSwitch: type=dpdkvhostuserclient, options:vhost-server-path)"

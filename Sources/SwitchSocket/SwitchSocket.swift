@@ -11,7 +11,7 @@ public import LinuxSystem
 /// QEMU does nothing else while it waits for the other end, as long as that takes: a start does not end, and a running
 /// guest stands still. So the other end is tried first.
 ///
-/// All calls block.
+/// All calls block. Access is changed under ``GrantedSockets``' lock.
 public struct SwitchSocket: Codable, Equatable, Sendable {
     /// Its path. `/var/run` is `/run`; no other symbolic link is followed, as one who may write in the directory could
     /// lead to another socket of the node.
@@ -34,13 +34,13 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
     /// - Throws: `SystemError` with ENOENT when it is not there, ELOOP when a symbolic link is in the way, ENOTSUP when the
     ///   file system has no access control lists.
     @discardableResult
-    public func grant(to user: UInt32) throws(SystemError) -> Bool {
+    func grant(to user: UInt32) throws(SystemError) -> Bool {
         let rights = AccessList.read | AccessList.write | (listens ? AccessList.execute : 0)
         return try change { $0.granting(rights, to: user) }
     }
 
     /// Takes it back; what is gone is fine.
-    public func revoke(from user: UInt32) throws(SystemError) {
+    func revoke(from user: UInt32) throws(SystemError) {
         do throws(SystemError) {
             _ = try change { $0.revoking(user) }
             if listens { try removeOwn(of: user) }
@@ -51,15 +51,14 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
 
     /// Once a user has made its socket it needs the directory no more, in which there may be sockets of others. Nothing for
     /// a socket of the switch's.
-    public func closeDirectory(to user: UInt32) throws(SystemError) {
+    func closeDirectory(to user: UInt32) throws(SystemError) {
         if listens { _ = try change { $0.revoking(user) } }
     }
 
     /// What the access control list belongs to: the socket, or the directory in which it is made.
-    private var place: String {
-        guard listens, let slash = path.lastIndex(of: "/") else { return path }
-        return String(path[..<slash])
-    }
+    private var place: String { listens ? directory : path }
+
+    private var directory: String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "." }
 
     private func open(_ path: String) throws(SystemError) -> FileDescriptor {
         FileDescriptor(owning: try check(slipway_open_plain_path(path), "open", path))
@@ -113,34 +112,55 @@ public struct SwitchSocket: Codable, Equatable, Sendable {
 
     /// QEMU removes its socket when it ends, unless it is killed.
     private func removeOwn(of user: UInt32) throws(SystemError) {
-        let descriptor = try open(path)
-        defer { descriptor.close() }
-        let information = try information(descriptor, path)
-        if information.st_mode & S_IFMT == S_IFSOCK && information.st_uid == user { unlink(path) }
+        let directory = try open(directory)
+        let name = String(path.split(separator: "/").last ?? "")
+        let socket = FileDescriptor(
+            owning: try check(slipway_open_plain_path_in(directory.raw, name), "open", path))
+        let information = try information(socket, path)
+        // By the directory that was opened: the way to it may lead elsewhere by now.
+        if information.st_mode & S_IFMT == S_IFSOCK && information.st_uid == user { unlinkat(directory.raw, name, 0) }
     }
 
     // MARK: The other end
 
-    /// Tries whether the switch is there: connects to it as a user may, or waits for it to connect.
+    /// Tries whether the switch is there and awake: connects to it, or waits for it to connect, and asks it a question.
+    /// All with the rights of QEMU's user, whose the socket is that is made for it. When it is done neither the socket nor
+    /// the connection is there any more.
     ///
     /// - Parameters:
-    ///   - user: QEMU's, whose rights count when connecting.
+    ///   - user: QEMU's.
     ///   - group: QEMU's.
-    ///   - milliseconds: how long a switch may take to connect. Open vSwitch tries once a second.
+    ///   - milliseconds: how long it may take at most. Open vSwitch tries to connect once a second.
     /// - Throws: `SystemError` with ECONNREFUSED, ENOENT or EACCES when the switch cannot be reached, ETIMEDOUT when it does
-    ///   not come.
+    ///   not come or takes no connection, ETIME when it does not answer, ECONNRESET when it hangs up, EPROTO when it speaks
+    ///   something else than vhost-user.
     public func probe(as user: UInt32, group: UInt32, milliseconds: Int32 = 3000) throws(SystemError) {
+        let deadline = Clock.milliseconds + Int64(milliseconds)
+        let connection = try connect(as: user, group, milliseconds: milliseconds)
+        _ = try FeatureQuestion.ask(over: connection, path, until: deadline)
+        // A switch may have one connection a port: QEMU's comes when this one is done with at the other end too.
+        shutdown(connection.raw, Int32(SHUT_WR))
+        _ = try connection.wait(for: Int16(POLLIN), milliseconds: Int32(max(deadline - Clock.milliseconds, 0)))
+    }
+
+    private func connect(as user: UInt32, _ group: UInt32, milliseconds: Int32) throws(SystemError) -> FileDescriptor {
         guard listens else {
-            try check(slipway_connect_as(path, user, group), "connect to the switch at", path)
-            return
+            return try FileRights.of(user: user, group: group) { () throws(SystemError) in
+                try UnixSocket.connect(path, milliseconds: milliseconds)
+            }
         }
-        let listener = try UnixSocket.listen(path, mode: 0o666)
+        // As libvirt has QEMU make it, with a umask of 002.
+        let listener = try FileRights.of(user: user, group: group) { () throws(SystemError) in
+            try UnixSocket.listen(path, mode: 0o775)
+        }
+        // A switch that loses its connection tries again at once, and shall find nobody until QEMU is there.
         defer {
             listener.close()
-            unlink(path)
+            try? FileRights.of(user: user, group: group) { () throws(SystemError) in try File.remove(path) }
         }
         guard try listener.wait(for: Int16(POLLIN), milliseconds: milliseconds) else {
             throw SystemError("wait for the switch at", path, code: ETIMEDOUT)
         }
+        return try UnixSocket.accept(listener)
     }
 }

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxSystem
+import StateDirectory
 import TestSupport
 import Testing
 
@@ -35,8 +36,8 @@ import Testing
     @Test func aUserIsLetInAloneAndOutAgain() throws {
         let directory = try directory()
         let path = directory("switch.sock")
-        let listener = try UnixSocket.listen(path, mode: 0o755)
-        defer { listener.close() }
+        let listener = try SwitchPort(path, mode: 0o755)
+        defer { listener.end() }
         let socket = SwitchSocket(path, listens: false)
         #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == EACCES)
         #expect(try socket.grant(to: user))
@@ -100,7 +101,7 @@ import Testing
     @Test func aSocketThatIsMadeAnewIsGrantedAnew() throws {
         let directory = try directory()
         let path = directory("switch.sock")
-        let granted = GrantedSockets(file: directory("sockets.json"))
+        let granted = GrantedSockets(StateDirectory(path: directory.path))
         let socket = SwitchSocket(path, listens: false)
         let first = try UnixSocket.listen(path)
         #expect(try granted.grant(socket, to: user))
@@ -111,28 +112,28 @@ import Testing
         let second = try UnixSocket.listen(path)
         defer { second.close() }
         #expect(try granted.grant(socket, to: user))
-        #expect(try granted.sockets == [socket])
-        try granted.revokeAll(from: user)
+        #expect(!granted.isEmpty)
+        try granted.revokeAll()
         #expect(code { () throws(SystemError) in try socket.probe(as: user, group: user) } == EACCES)
-        #expect(!File.exists(directory("sockets.json")))
+        #expect(granted.isEmpty)
     }
 
     @Test func whoHasMadeItsSocketNeedsTheDirectoryNoMore() throws {
         let directory = try directory()
         let path = directory("nic.sock")
         let socket = SwitchSocket(path, listens: true)
-        let granted = GrantedSockets(file: directory("sockets.json"))
+        let granted = GrantedSockets(StateDirectory(path: directory.path))
         try granted.grant(socket, to: user)
         let listener = try UnixSocket.listen(path)
         defer { listener.close() }
         try #require(chown(path, user, user) == 0)
         try socket.closeDirectory(to: user)
         #expect(mode(directory.path) == 0o755 && File.exists(path))
-        try granted.revokeAll(from: user)
+        try granted.revokeAll()
         #expect(!File.exists(path))
         // A switch's own stays open.
-        let other = try UnixSocket.listen(path)
-        defer { other.close() }
+        let other = try SwitchPort(path, mode: 0o755)
+        defer { other.end() }
         let client = SwitchSocket(path, listens: false)
         try client.grant(to: user)
         try client.closeDirectory(to: user)
@@ -171,18 +172,142 @@ import Testing
         #expect(sentence(path, listens: false).contains("is out of reach of QEMU's user; let others search"))
     }
 
-    @Test func aSwitchThatComesIsNoticed() throws {
+    // MARK: The other end
+
+    @Test func aSwitchThatDoesNotComeIsNoticed() throws {
         let directory = try directory()
         let path = directory("nic.sock")
         let socket = SwitchSocket(path, listens: true)
+        try socket.grant(to: user)
         #expect(
             code { () throws(SystemError) in try socket.probe(as: user, group: user, milliseconds: 1) } == ETIMEDOUT)
         #expect(!File.exists(path))
-        try LinuxSystem.Thread.start("switch") {
-            while (try? UnixSocket.connect(path)) == nil { sched_yield() }
-        }
+    }
+
+    @Test(arguments: ["client", "server"]) func aSwitchIsAskedOneQuestion(mode: String) throws {
+        let directory = try directory()
+        let path = directory("port.sock")
+        let socket = SwitchSocket(path, listens: mode == "server")
+        if socket.listens { try socket.grant(to: user) }
+        let switchPort = try SwitchPort(path, connects: socket.listens)
+        defer { switchPort.end() }
         try socket.probe(as: user, group: user, milliseconds: 10_000)
+        // QEMU's documentation, vhost-user.rst: the request 1, version 1, no payload.
+        #expect(switchPort.asked == [[1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]])
+        #expect(switchPort.connections == 0, "the port is free for QEMU")
+        #expect(socket.listens == !File.exists(path))
+    }
+
+    @Test(arguments: ["client", "server"]) func aSwitchThatDoesNotAnswerIsNone(mode: String) throws {
+        let header: [UInt8] = [1, 0, 0, 0, 5, 0, 0, 0, 8, 0, 0, 0]
+        let changes: [(Int, UInt8)] = [(0, 2), (4, 1), (4, 6), (8, 4), (11, 1)]
+        let garbled = changes.map { at, byte in
+            var header = header
+            header[at] = byte
+            return header
+        }
+        let answers: [(SwitchPort.Answer, Int32)] =
+            [(.silence, ETIME), (.hangUp, ECONNRESET), (.slowly(header + SwitchPort.features), ETIME)]
+            + [(.bytes(Array("HTTP/1.1 400 Bad Request".utf8)), EPROTO), (.bytes(header), ETIME)]
+            + garbled.map { (.bytes($0 + SwitchPort.features), EPROTO) }
+        for (answer, expected) in answers {
+            let directory = try directory()
+            let path = directory("port.sock")
+            let socket = SwitchSocket(path, listens: mode == "server")
+            if socket.listens { try socket.grant(to: user) }
+            let switchPort = try SwitchPort(path, connects: socket.listens, answer)
+            defer { switchPort.end() }
+            let begin = ContinuousClock.now
+            let result = code { () throws(SystemError) in
+                try socket.probe(as: user, group: user, milliseconds: 300)
+            }
+            #expect(result == expected, "\(answer)")
+            #expect(ContinuousClock.now - begin < .seconds(5), "\(answer)")
+            #expect(socket.listens == !File.exists(path))
+        }
+    }
+
+    @Test func aSwitchThatTakesNoConnectionIsNone() throws {
+        let directory = try directory()
+        let path = directory("port.sock")
+        let listener = try UnixSocket.listen(path, mode: 0o777, backlog: 0)
+        defer { listener.close() }
+        let first = try UnixSocket.connect(path)
+        defer { first.close() }
+        let socket = SwitchSocket(path, listens: false)
+        let result = code { () throws(SystemError) in try socket.probe(as: user, group: user, milliseconds: 100) }
+        #expect(result == ETIMEDOUT)
+    }
+
+    // MARK: What is left
+
+    @Test func podsWithSocketsInOneDirectoryDoNotUndoEachOther() async throws {
+        let root = try directory()
+        let sockets = try directory()
+        let pods = try (0..<8).map { number in
+            let state = StateDirectory(path: root("pod-\(number)"))
+            try File.makeDirectory(state.path)
+            return (
+                granted: GrantedSockets(state), socket: SwitchSocket(sockets("\(number)"), listens: true),
+                user: user + UInt32(number)
+            )
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for pod in pods {
+                group.addTask {
+                    try await LinuxSystem.Thread.run("pod") {
+                        for _ in 0..<100 {
+                            try pod.granted.grant(pod.socket, to: pod.user)
+                            try pod.granted.closeDirectory(of: pod.socket, to: pod.user)
+                        }
+                        try pod.granted.grant(pod.socket, to: pod.user)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        for pod in pods { #expect(try pod.granted.grant(pod.socket, to: pod.user) == false, "it was let in already") }
+        for pod in pods { try pod.granted.revokeAll() }
+        #expect(mode(sockets.path) == 0o755)
+        for pod in pods { #expect(pod.granted.isEmpty) }
+    }
+
+    /// Whoever is killed while it waits for a switch leaves what is taken back by the file.
+    @Test func theSocketOfATryIsTakenBack() async throws {
+        let directory = try directory()
+        let path = directory("nic.sock")
+        let socket = SwitchSocket(path, listens: true)
+        try socket.grant(to: user)
+        async let result = LinuxSystem.Thread.run("try") { [user] in
+            do throws(SystemError) {
+                try socket.probe(as: user, group: user, milliseconds: 1000)
+                return Int32(0)
+            } catch {
+                return error.code
+            }
+        }
+        #expect(await eventually { File.exists(path) })
+        var information = stat()
+        #expect(lstat(path, &information) == 0 && information.st_uid == user && information.st_mode & 0o777 == 0o775)
+        try socket.revoke(from: user)
         #expect(!File.exists(path))
+        #expect(try await result == ETIMEDOUT)
+    }
+
+    /// A directory that others may write in can become a link to another one at any moment.
+    @Test func aSocketBehindALinkIsNotRemoved() throws {
+        let directory = try directory()
+        for place in ["a", "secret"] { try File.makeDirectory(directory(place), mode: 0o755) }
+        let socket = SwitchSocket(directory("a/nic.sock"), listens: true)
+        try socket.grant(to: user)
+        try UnixSocket.listen(directory("secret/nic.sock")).close()
+        try #require(chown(directory("secret/nic.sock"), user, user) == 0)
+        try #require(rename(directory("a"), directory("b")) == 0 && symlink("secret", directory("a")) == 0)
+        #expect(code { () throws(SystemError) in try socket.revoke(from: user) } == ELOOP)
+        #expect(File.exists(directory("secret/nic.sock")))
+        // Nor is one made there with root's rights.
+        let other = SwitchSocket(directory("a/other.sock"), listens: true)
+        #expect(code { () throws(SystemError) in try other.probe(as: user, group: user, milliseconds: 1) } == EACCES)
     }
 
     // MARK: The list

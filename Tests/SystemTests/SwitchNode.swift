@@ -97,6 +97,14 @@ struct OVS: Sendable {
     /// The network namespace of the bridge's own port, 192.0.2.1.
     var bridge: Place { .namespace("the bridge's port", path: "\(directory)/netns") }
 
+    /// The switch itself.
+    var daemon: LinuxSystem.Process {
+        get throws {
+            let text = try File.text("\(directory)/run/vswitchd.pid")
+            return try Process(pid: #require(Int32(text.prefix { $0.isNumber })))
+        }
+    }
+
     /// Runs a verb of the script.
     @discardableResult
     func run(_ words: String...) throws -> String {

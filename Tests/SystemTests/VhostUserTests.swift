@@ -171,6 +171,53 @@ import Testing
         }
     }
 
+    /// QEMU would stand still for as long as the switch does, and the guest with it.
+    @Test func aSwitchThatHangsDoesNotStopTheGuest() async throws {
+        try await SwitchNode.connected { shared, _ in
+            let (pod, before) = (shared.c, try shared.ovs.granted)
+            let path = try String(shared.ovs.run("port", "hangs", "listen").dropLast())
+            let server = "\(shared.ovs.sockets)/hangs-s"
+            try shared.ovs.run("port", "hangs-s", "connect", server)
+            let daemon = try shared.ovs.daemon
+            try daemon.signal(SIGSTOP)
+            defer { try? daemon.signal(SIGCONT) }
+            let files = [
+                try write(device("client", path), for: pod, "net6"),
+                try write(device("server", server), for: pod, "net7"),
+            ]
+            defer { files.forEach(remove) }
+            // Meanwhile the guest and the sandbox do what they always do.
+            let begin = ContinuousClock.now
+            for (interface, sentence) in [
+                ("net6", "the vhost-user socket \(path) has a switch behind it that does not answer"),
+                ("net7", "the vhost-user socket \(server) was offered, and no switch has connected to it in time"),
+            ] {
+                let isRefused = try await eventually(within: .seconds(20)) {
+                    #expect(try await pod.run("/bin/echo", "awake") == "awake\n")
+                    return try report(pod, interface)?.state.reason?.contains(sentence) == true
+                }
+                let found = try report(pod, interface)?.state
+                #expect(isRefused, "\(interface): \(found.map { "\($0)" } ?? "none")")
+            }
+            print("a switch that hangs was refused after \(ContinuousClock.now - begin)")
+            #expect(try shared.ovs.granted == before)
+
+            try daemon.signal(SIGCONT)
+            for interface in ["net6", "net7"] {
+                let isUp = try await eventually(within: .seconds(60)) { try report(pod, interface)?.state == .up }
+                let found = try report(pod, interface)?.state
+                #expect(isUp, "\(interface): \(found.map { "\($0)" } ?? "none")")
+            }
+            files.forEach(remove)
+            let areGone = try await eventually {
+                try ["net6", "net7"].allSatisfy { try report(pod, $0) == nil }
+            }
+            #expect(areGone)
+            #expect(try shared.ovs.granted == before)
+            for port in ["hangs", "hangs-s"] { try shared.ovs.run("unport", port) }
+        }
+    }
+
     @Test func aMachineWhoseMemoryIsItsOwnGetsNoPort() async throws {
         try await SwitchNode.connected { shared, runtime in
             let before = try shared.ovs.granted

@@ -94,12 +94,17 @@ int slipway_terminal_restore(int fd, const void *saved, size_t saved_size);
 int slipway_terminal_size(int fd, uint16_t *columns, uint16_t *rows);
 /* Opens a path that leads through no symbolic link, for its attributes alone (O_PATH). */
 int slipway_open_plain_path(const char *path);
+/* The same below a directory. */
+int slipway_open_plain_path_in(int directory, const char *path);
 /* Extended attributes of what a descriptor of any kind is open on (xattr(7)); the size, 0 or -errno. */
 int slipway_attribute_get(int fd, const char *name, void *value, size_t size);
 int slipway_attribute_set(int fd, const char *name, const void *value, size_t size);
 int slipway_attribute_remove(int fd, const char *name);
-/* Connects to a Unix socket with the rights to files that a user without capabilities has, and closes the connection. */
-int slipway_connect_as(const char *path, uint32_t uid, uint32_t gid);
+/*
+ * Whose rights to files the calling thread has (setfsuid(2)), and whose it had, for those who want to know. Leaving
+ * user 0 takes its file capabilities, coming back returns them (capabilities(7)).
+ */
+void slipway_set_file_ids(uint32_t uid, uint32_t gid, uint32_t *old_uid, uint32_t *old_gid);
 uint64_t slipway_makedev(unsigned major, unsigned minor);
 unsigned slipway_major(uint64_t device);
 unsigned slipway_minor(uint64_t device);
