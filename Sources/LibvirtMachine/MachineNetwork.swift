@@ -18,8 +18,18 @@ final class MachineNetwork: Sendable {
         /// The number of every NIC that there has been, by its link's name.
         var numbers: [String: Int]
         var answering: [Int: AddressServiceLink] = [:]
+        /// Switches that are tried for NICs that are to come.
+        var trials: [SwitchTrial] = []
         var server: AddressServiceProcess?
     }
+
+    private struct SwitchTrial {
+        let socket: SwitchSocket
+        let errand: Errand<Void>
+    }
+
+    /// An event that is signalled when a switch has been tried for a NIC that is to come.
+    let tried: FileDescriptor
 
     private let state: Mutex<State>
     private let service: AddressService
@@ -40,6 +50,7 @@ final class MachineNetwork: Sendable {
         _ request: NetworkRequest, namespace: String?, hostName: String, directory: StateDirectory,
         log: @escaping @Sendable (String) -> Void
     ) throws {
+        tried = try FileDescriptor.event()
         functions = directory.functions
         sockets = GrantedSockets(directory)
         self.namespace = namespace
@@ -87,15 +98,20 @@ final class MachineNetwork: Sendable {
     /// Joins every NIC, and starts to answer guests that ask for their addresses. After an error ``remove()`` undoes what
     /// was done.
     func apply(_ machine: MachinePlan) throws {
-        for interface in plan.interfaces { try join(interface, machine) }
+        for interface in plan.interfaces {
+            if let socket = interface.switchSocket {
+                try letIn(interface, to: socket, machine)
+                try refusing(interface, socket, machine) { try socket.probe(as: machine.user, group: machine.group) }
+            }
+            try join(interface, machine)
+        }
         try answer()
     }
 
-    /// Joins a NIC that the guest gets to its link.
+    /// Joins a NIC that the guest gets to its link. A switch has been tried before.
     func join(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
         state.withLock { $0.user = machine.user }
         try takeFunction(of: interface)
-        try letIn(interface, machine)
         let queues = machine.nic(interface.number)?.queues.value ?? 1
         let link = try NetworkBinding().bind(interface, owner: machine.user, multiQueue: queues > 1)
         state.withLock { state in
@@ -106,15 +122,45 @@ final class MachineNetwork: Sendable {
         }
     }
 
-    /// Lets QEMU in to the switch of a NIC that has one, and looks whether the switch is there: QEMU would stand still for
-    /// as long as nobody is at the other end.
-    private func letIn(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
-        guard case .vhostUser(let path, let listens) = interface.binding else { return }
-        let socket = SwitchSocket(path, listens: listens)
-        do {
-            try sockets.grant(socket, to: machine.user)
-            try socket.probe(as: machine.user, group: machine.group)
-        } catch {
+    /// Whether a NIC that is to come can be joined. QEMU stands still for as long as nobody is at the other end, so a
+    /// switch is tried first, and tells by ``tried``: one that is away or hangs takes its time.
+    ///
+    /// - Throws: `SwitchRefusal`; then QEMU is not let in any more.
+    func isReady(_ interface: InterfacePlan, _ machine: MachinePlan) throws -> Bool {
+        guard let socket = interface.switchSocket else { return true }
+        if let trial = state.withLock({ state in state.trials.first { $0.socket == socket } }) {
+            guard let result = trial.errand.result else { return false }
+            state.withLock { $0.trials.removeAll { $0.socket == socket } }
+            try refusing(interface, socket, machine) { try result.get() }
+            return true
+        }
+        try letIn(interface, to: socket, machine)
+        let errand = try Errand("switch", done: tried) { try socket.probe(as: machine.user, group: machine.group) }
+        state.withLock { $0.trials.append(SwitchTrial(socket: socket, errand: errand)) }
+        return false
+    }
+
+    /// Takes access back that no NIC needs: those that were to come may have gone meanwhile.
+    ///
+    /// - Parameter coming: what the guest shall have.
+    func tidy(_ coming: NetworkPlan) throws {
+        let wanted = coming.interfaces.compactMap(\.switchSocket)
+        let needed = state.withLock { state in
+            state.trials.removeAll { $0.errand.result != nil && !wanted.contains($0.socket) }
+            return state.plan.interfaces.compactMap(\.switchSocket) + state.trials.map(\.socket)
+        }
+        try sockets.revokeAll(except: needed)
+    }
+
+    private func letIn(_ interface: InterfacePlan, to socket: SwitchSocket, _ machine: MachinePlan) throws {
+        try refusing(interface, socket, machine) { try sockets.grant(socket, to: machine.user) }
+    }
+
+    /// Says what a switch that cannot be had has to do with the NIC, and takes access back.
+    private func refusing(
+        _ interface: InterfacePlan, _ socket: SwitchSocket, _ machine: MachinePlan, _ body: () throws -> Void
+    ) throws {
+        do { try body() } catch {
             try? sockets.revoke(socket, from: machine.user)
             guard let cause = error as? SystemError else { throw error }
             throw SwitchRefusal(interface: interface.link, socket: socket, cause: cause)
@@ -125,8 +171,8 @@ final class MachineNetwork: Sendable {
     func closeDirectories() {
         guard let user = state.withLock({ $0.user }) else { return }
         for interface in plan.interfaces {
-            guard case .vhostUser(let path, listens: true) = interface.binding else { continue }
-            do { try sockets.closeDirectory(of: SwitchSocket(path, listens: true), to: user) } catch {
+            guard let socket = interface.switchSocket else { continue }
+            do { try sockets.closeDirectory(of: socket, to: user) } catch {
                 log("NIC \(interface.link): the directory of its socket stays open to QEMU: \(error)")
             }
         }
@@ -138,9 +184,9 @@ final class MachineNetwork: Sendable {
     func letInAgain() -> [InterfacePlan] {
         guard let user = state.withLock({ $0.user }) else { return [] }
         return plan.interfaces.filter { interface in
-            guard case .vhostUser(let path, listens: false) = interface.binding else { return false }
+            guard let socket = interface.switchSocket, !socket.listens else { return false }
             // A switch that is away has no socket; its directory tells when there is one.
-            return (try? sockets.grant(SwitchSocket(path, listens: false), to: user)) == true
+            return (try? sockets.grant(socket, to: user)) == true
         }
     }
 
@@ -151,12 +197,11 @@ final class MachineNetwork: Sendable {
             state.plan.apply(.unplug(interface))
         }
         try NetworkBinding().unbind(tap: interface.tap)
-        switch interface.binding {
-        case .hostDevice(let address): try HostFunction.giveBack(address, recordedIn: functions)
-        case .vhostUser(let path, let listens):
-            guard let user = state.withLock({ $0.user }) else { return }
-            try sockets.revoke(SwitchSocket(path, listens: listens), from: user)
-        case .tap, .masquerade, .macvtap, .vdpa: break
+        if case .hostDevice(let address) = interface.binding {
+            try HostFunction.giveBack(address, recordedIn: functions)
+        }
+        if let socket = interface.switchSocket, let user = state.withLock({ $0.user }) {
+            try sockets.revoke(socket, from: user)
         }
     }
 
@@ -240,6 +285,12 @@ final class MachineNetwork: Sendable {
 }
 
 extension InterfacePlan {
+    /// Where it meets its switch; nil for a NIC that has none in user space.
+    fileprivate var switchSocket: SwitchSocket? {
+        guard case .vhostUser(let path, let listens) = binding else { return nil }
+        return SwitchSocket(path, listens: listens)
+    }
+
     /// As the machine's planner takes it.
     var backend: NICBackend {
         switch binding {

@@ -28,6 +28,8 @@ final class NetworkFollower: Sendable {
     /// NICs that have left the guest, by alias; told on libvirt's event thread.
     private let departed = Mutex<[String]>([])
     private let departure: FileDescriptor
+    /// The guest's agent has answered, or has not in its time.
+    private let answered: FileDescriptor
 
     /// Begins to follow.
     ///
@@ -55,6 +57,7 @@ final class NetworkFollower: Sendable {
         stop = try FileDescriptor.event()
         stopped = try FileDescriptor.event()
         departure = try FileDescriptor.event()
+        answered = try FileDescriptor.event()
         let subscription = try machine.onDeparture { [weak self] alias in
             guard let self else { return }
             departed.withLock { $0.append(alias) }
@@ -99,6 +102,8 @@ extension NetworkFollower {
         private var failures: [String: Failure] = [:]
         /// Until when the guest's agent is asked for a NIC, by number.
         private var unconfirmed: [Int: Int64] = [:]
+        /// What the agent is being asked.
+        private var question: Errand<[String: [String]]>?
         private var guestNames: [Int: String] = [:]
         private var reported: NetworkReport?
         private var seed: Seed?
@@ -133,6 +138,7 @@ extension NetworkFollower {
             while true {
                 let descriptors = [
                     follower.monitor.descriptor, follower.departure, follower.stop, follower.machine.ended,
+                    network.tried, follower.answered,
                 ]
                 var entries = descriptors.map { pollfd(fd: $0.raw, events: Int16(POLLIN), revents: 0) }
                 // Negative numbers are passed over (poll(2)).
@@ -144,6 +150,11 @@ extension NetworkFollower {
                 if entries[1].revents != 0 { noteDepartures() }
                 if entries[0].revents != 0, (try? follower.monitor.drain()) ?? true { noteChange() }
                 if entries[4].revents != 0 {
+                    network.tried.clearEvent()
+                    noteChange()
+                }
+                if entries[5].revents != 0 { follower.answered.clearEvent() }
+                if entries[6].revents != 0 {
                     changes?.clear()
                     noteChange()
                 }
@@ -162,7 +173,7 @@ extension NetworkFollower {
 
         /// When something is to be done; nil: when something happens.
         private var due: Int64? {
-            var times = Array(unconfirmed.isEmpty ? [] : [nextConfirmation])
+            var times = Array(unconfirmed.isEmpty || question != nil ? [] : [nextConfirmation])
             if let changedSince { times.append(min(lastChange + pace.settle, changedSince + pace.patience)) }
             times += waiting.values.map { $0 + pace.readiness }
             if changes == nil { times.append(lastLook + pace.round) }
@@ -198,6 +209,7 @@ extension NetworkFollower {
                 steps += unfinished(besides: steps, assessment.plan)
                 forget(assessment.plan)
                 if take(steps, now) { try tell() }
+                do { try network.tidy(assessment.plan) } catch { follower.log("the pod's network: \(error)") }
                 watch()
                 try followSwitches(now)
             } catch {
@@ -351,7 +363,11 @@ extension NetworkFollower {
             }
             guard isHandedOver(nic, now) else { return false }
             waiting[nic.linkIndex] = nil
-            arriving[nic.link] = nil
+            let arrival = arriving.removeValue(forKey: nic.link)
+            guard try network.isReady(nic, follower.machine.planned) else {
+                arriving[nic.link] = arrival.map { ($0.plan, $0.since, .max) }
+                return false
+            }
             try follower.machine.plug(nic, into: network)
             pluggedIn.insert(nic.number)
             failures[nic.link] = nil
@@ -455,11 +471,18 @@ extension NetworkFollower {
 
         /// Asks the guest's agent whether it sees its new NICs.
         private mutating func confirm(_ now: Int64) {
-            guard !unconfirmed.isEmpty, now >= nextConfirmation else { return }
-            let names = (try? follower.machine.guestInterfaces()) ?? [:]
-            // An agent that does not answer takes its time each time, and the other NICs wait.
-            let taken = Clock.milliseconds - now
-            nextConfirmation = now + taken + max(pace.confirmation.interval, 4 * taken)
+            if let answer = question?.result {
+                question = nil
+                note((try? answer.get()) ?? [:], now)
+            }
+            guard !unconfirmed.isEmpty, question == nil, now >= nextConfirmation else { return }
+            nextConfirmation = now + pace.confirmation.interval
+            let machine = follower.machine
+            question = try? Errand("guest-agent", done: follower.answered) { try machine.guestInterfaces() }
+        }
+
+        /// - Parameter names: the guest's NICs by Ethernet address.
+        private mutating func note(_ names: [String: [String]], _ now: Int64) {
             for nic in network.plan.interfaces where guestNames[nic.number] == nil {
                 // NICs may have one address, as VLANs of one link have: the guest names them in their order.
                 let candidates = (names["\(nic.mac)"] ?? []).filter { !guestNames.values.contains($0) }

@@ -53,9 +53,11 @@ public struct GrantedSockets: Sendable {
         try write(try grants.filter { $0 != Grant(socket: socket, user: user) })
     }
 
-    /// Takes back everything. The first error does not stop the others.
-    public func revokeAll() throws {
-        let results = try grants.map { grant in Result { try revoke(grant.socket, from: grant.user) } }
+    /// Takes back everything, or everything but some. The first error does not stop the others.
+    public func revokeAll(except kept: [SwitchSocket] = []) throws {
+        let results = try grants.filter { !kept.contains($0.socket) }.map { grant in
+            Result { try revoke(grant.socket, from: grant.user) }
+        }
         for result in results { try result.get() }
     }
 
