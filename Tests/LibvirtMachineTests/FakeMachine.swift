@@ -46,7 +46,7 @@ final class FakeMachine: FollowedMachine {
     /// How often the follower has looked at the namespace and reported.
     var looks: Int { state.withLock { $0.looks } }
 
-    /// What fails from now on: links' names, and `carrier`.
+    /// What fails from now on: links' names, `carrier`, and `agent`, which takes its second for it.
     func fail(_ names: Set<String>) { state.withLock { $0.failures = names } }
 
     private func check(_ name: String) throws {
@@ -93,5 +93,11 @@ final class FakeMachine: FollowedMachine {
 
     func isConnected(toSwitchOf alias: String) throws -> Bool { true }
 
-    func guestInterfaces() throws -> [String: [String]] { [:] }
+    func guestInterfaces() throws -> [String: [String]] {
+        do { try check("agent") } catch {
+            _ = poll(nil, 0, 1000)
+            throw error
+        }
+        return [:]
+    }
 }

@@ -78,6 +78,14 @@ import Testing
 
         func has(_ event: FakeMachine.Event) async -> Bool { await eventually { self.machine.events.contains(event) } }
 
+        /// A path for a socket of a switch's.
+        var socket: String { directory("switch.sock") }
+
+        /// Describes a device as a plugin does.
+        func describe(_ link: String, _ device: String) throws {
+            try directory.write("devices/net-abc_\(link)", device)
+        }
+
         /// Whether nothing was done beyond a few looks for so long.
         func isQuiet(for duration: Duration, looks limit: Int) async throws -> Bool {
             let before = machine.looks
@@ -181,6 +189,28 @@ import Testing
         #expect(await eventually { followed.network.plan.interfaces.contains { $0.linkIndex == index } })
         #expect(followed.machine.events.filter { $0 == .plugged("net1") }.count == 1, "\(followed.story)")
         #expect(!followed.machine.events.contains(.unplugged(1)))
+        try await followed.end()
+    }
+
+    /// A switch that does not answer takes three seconds, and an agent one each time.
+    @Test func nobodyWaitsForWhoIsSilent() async throws {
+        let followed = try await Followed()
+        followed.machine.fail(["agent"])
+        let listener = try UnixSocket.listen(followed.socket)
+        try followed.describe(
+            "net9",
+            """
+            {"type": "vhost-user", "version": "1.1.0", "vhost-user": {"mode": "client", "path": "\(followed.socket)"}}
+            """)
+        #expect(try listener.wait(for: Int16(POLLIN), milliseconds: 10_000), "\(followed.story)")
+        let begin = ContinuousClock.now
+        for name in ["net1", "net2", "net3"] {
+            try run("ip link add \(name) type veth peer name \(name)p; ip link set \(name) up", in: followed.pod)
+            #expect(await followed.has(.plugged(name)), "\(followed.story)")
+        }
+        #expect(ContinuousClock.now - begin < .seconds(2), "\(followed.story)")
+        let reason = "has a switch behind it that does not answer"
+        #expect(await eventually { followed.state(of: "net9")?.reason?.contains(reason) == true }, "\(followed.story)")
         try await followed.end()
     }
 
