@@ -155,7 +155,7 @@ let package = Package(
         tests("HostTopology", ["HostFixtures", "HostMemory", "TestSupport"], exclude: ["Golden"]),
         tests("TopologyDrawing", ["HostFixtures", "HostTopology", "TestSupport"], exclude: ["Golden"]),
         tests("InterruptAffinity", ["HostTopology", "StateDirectory", "TestSupport"]),
-        tests("SandboxRemains", ["CNI", "CLinux", "HostTopology", "StateDirectory", "TestSupport"]),
+        tests("SandboxRemains", ["CNI", "CLinux", "HostTopology", "StateDirectory", "SwitchSocket", "TestSupport"]),
         module("SandboxFakes", ["Cgroup", "LinuxSystem", "OCIRuntimeSpec", "Sandbox"]),
         .executableTarget(
             name: "slipway-bench",

@@ -5,6 +5,7 @@ import HostTopology
 import LinuxSystem
 import SandboxRemains
 import StateDirectory
+import SwitchSocket
 import TestSupport
 import Testing
 
@@ -36,6 +37,25 @@ import Testing
         #expect(try machine.wait() == .signaled(SIGKILL))
         #expect(try File.list(root.path) == [".claims", ".irq", ".users"])
         for directory in [".claims", ".irq", ".users"] { #expect(try File.list(root(directory)) == [".lock"]) }
+    }
+
+    /// Also where the machine has been forgotten: its container was removed, and that could not be done then.
+    @Test func accessToSwitchesIsTakenBack() throws {
+        let root = try TemporaryDirectory()
+        let owner = StateDirectory(root: root.path, namespace: "n", sandbox: "s")
+        try File.makeDirectory(owner.path)
+        try SandboxRecord(namespace: "n", id: "s", bundle: "/b").write(to: owner)
+        try File.makeDirectory(root("switch/sockets"), mode: 0o755)
+        let granted = GrantedSockets(owner)
+        try granted.grant(SwitchSocket(root("switch/sockets/a"), listens: true), to: 253_113)
+        func mode() -> UInt32 {
+            var information = stat()
+            return stat(root("switch/sockets"), &information) == 0 ? information.st_mode & 0o777 : 0
+        }
+        try #require(mode() == 0o775)
+        #expect(SandboxRemains(owner, try SandboxRecord(readingFrom: owner), root: root.path).remove() == [])
+        #expect(mode() == 0o755)
+        #expect(!File.exists(owner.path))
     }
 
     /// containerd calls `delete` for a sandbox and for its container at the same time.
