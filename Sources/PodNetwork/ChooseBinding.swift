@@ -138,7 +138,10 @@ extension InterfacePlanner {
             if let ring = settings.txRing, ring > 256 {
                 throw refuse("tx-ring", "\(ring)", "256; larger ones exist for vhost-user alone")
             }
-        case .vhostUser: break
+        case .vhostUser:
+            if settings.isTrusted {
+                throw refuse("trust", "true", "false; what a guest may send is for the switch to say, as its flows do")
+            }
         }
     }
 }

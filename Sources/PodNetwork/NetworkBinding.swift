@@ -81,11 +81,18 @@ public struct NetworkBinding: Sendable {
     /// What the guest has sent, and how much of it was dropped because it did not speak in its own name, or because the
     /// pod's link was down. Since the TAP was made; nil when there is none.
     public func counters(tap name: String) throws(SystemError) -> FrameCounters? {
-        let tap = try netlink.links().first { link in
-            link.name == name && OwnLink.isOwn(link) || link.alias.flatMap { TapNote($0) }?.adopted == name
+        try counters().first { $0.key == OwnLink.number(tap: name) }?.value
+    }
+
+    /// ``counters(tap:)`` of every NIC that has them, by the NIC's number.
+    public func counters() throws(SystemError) -> [Int: FrameCounters] {
+        let arrivals = try netlink.arrivalCounters()
+        var counters: [Int: FrameCounters] = [:]
+        for link in try netlink.links() {
+            let tap = OwnLink.isOwn(link) ? link.name : link.alias.flatMap { TapNote($0) }?.adopted
+            if let number = tap.flatMap({ OwnLink.number(tap: $0) }) { counters[number] = arrivals[link.index] }
         }
-        guard let tap else { return nil }
-        return try netlink.arrivalCounters()[tap.index]
+        return counters
     }
 
     private func remove(_ isChosen: (_ tap: String) -> Bool) throws(SystemError) {

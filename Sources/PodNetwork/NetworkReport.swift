@@ -61,6 +61,9 @@ public struct InterfaceReport: Codable, Equatable, Sendable {
     public var guestAddress: String?
     /// What the guest's agent calls it; nil where none has answered.
     public var guestName: String?
+    /// How many frames of the guest's were dropped since it has the NIC: it did not speak in its own name, or the link was
+    /// down. The kernel knows, and the sandbox does not write it down; nil: nobody has looked, or nobody counts.
+    public var dropped: UInt64?
 
     /// Whether the guest has a NIC, and how it stands with it.
     public enum State: Equatable, Sendable {

@@ -4,7 +4,7 @@ internal import PodNetwork
 /// One line of `slipway net ls`: a NIC, or a network attached by hand that is none (yet).
 struct InterfaceRow: Renderable, Equatable, Sendable {
     static let columns = [
-        "NIC", "LINK", "NETWORK", "BINDING", "MAC", "MTU", "ADDRESSES", "STATE", "GUEST PCI", "GUEST",
+        "NIC", "LINK", "NETWORK", "BINDING", "MAC", "MTU", "ADDRESSES", "STATE", "GUEST PCI", "GUEST", "DROPPED",
     ]
     static let tableColumns = 8
 
@@ -18,14 +18,14 @@ struct InterfaceRow: Renderable, Equatable, Sendable {
                 nic.number.map { "\($0)" } ?? "-", nic.link, nic.network ?? networks[nic.link] ?? "-",
                 nic.binding ?? "-", nic.mac.map { "\($0)" } ?? "-", nic.mtu.map { "\($0)" } ?? "-",
                 nic.addresses.isEmpty ? "-" : nic.addresses.map(\.description).joined(separator: ","),
-                nic.state.word, nic.guestAddress ?? "-", nic.guestName ?? "-",
+                nic.state.word, nic.guestAddress ?? "-", nic.guestName ?? "-", nic.dropped.map { "\($0)" } ?? "-",
             ])
         }
         let links = Set(status.interfaces.map(\.link))
         rows += status.attachments.filter { !links.contains($0.interface) }.map { attachment in
             InterfaceRow(cells: [
                 "-", attachment.interface, attachment.network.isEmpty ? "-" : attachment.network, "-", "-", "-", "-",
-                attachment.problem == nil ? "attached" : "incomplete", "-", "-",
+                attachment.problem == nil ? "attached" : "incomplete", "-", "-", "-",
             ])
         }
         let notes =

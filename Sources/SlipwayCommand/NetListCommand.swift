@@ -10,11 +10,12 @@ struct NetListCommand: AsyncParsableCommand {
         discussion: """
             NIC is the number of the guest's root port, in the order in which the guest finds its NICs; LINK is the \
             link of the pod that it stands for. GUEST is what the guest calls it, where an agent in it has said so when \
-            a NIC was plugged.
+            a NIC was plugged. DROPPED are the guest's frames that did not leave, since it did not speak in its own name \
+            or the link was down.
 
             EXAMPLES
               slipway net ls                 every machine of the node
-              slipway net ls router -o wide  also where the guest finds each NIC, and its name there
+              slipway net ls router -o wide  also where the guest finds each NIC, its name there, and dropped frames
               slipway net ls router -o json | jq '.[].network.interfaces[] | select(.state.name == "failed")'
             """,
         aliases: ["list"])
@@ -35,8 +36,10 @@ struct NetListCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let entries = try MachineSelection.find(pod, in: SandboxEntry.all(root: options.root)).map {
-            Entry(pod: $0.pod, sandbox: $0.sandbox, network: try $0.status())
+        var entries: [Entry] = []
+        for entry in try MachineSelection.find(pod, in: SandboxEntry.all(root: options.root)) {
+            let status = output == .table ? try entry.status() : try await entry.countedStatus()
+            entries.append(Entry(pod: entry.pod, sandbox: entry.sandbox, network: status))
         }
         guard output != .json else {
             let encoder = JSONEncoder()

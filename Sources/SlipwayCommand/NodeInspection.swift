@@ -76,8 +76,15 @@ enum NodeInspection {
     private static func networkPolicies() -> [NodeFinding] {
         let nft = "/usr/sbin/nft"
         // The kernel cuts names of processes at 15 bytes: multi-networkpolicy-iptables, -nftables, -tc.
-        let isEnforced = ((try? File.list("/proc")) ?? []).contains { name in
-            Int32(name) != nil && (try? File.text("/proc/\(name)/comm", limit: 64)) == "multi-networkpo\n"
+        let processes = ((try? File.list("/proc")) ?? []).filter { Int32($0) != nil }.map { pid in
+            (pid: pid, name: String(((try? File.text("/proc/\(pid)/comm", limit: 64)) ?? "").dropLast()))
+        }
+        let isEnforced = processes.contains { $0.name == "multi-networkpo" }
+        // Open vSwitch without DPDK has the kernel switch, and no port that a machine could have.
+        let vhostSwitch = processes.first { pid, name in
+            name == "vpp_main"
+                || name.hasPrefix("ovs-vswitchd")
+                    && (try? File.text("/proc/\(pid)/maps", limit: 1 << 24))?.contains("/librte_vhost") == true
         }
         return [
             File.exists(nft)
@@ -91,6 +98,13 @@ enum NodeInspection {
                 : .ok(
                     "network policies",
                     "nobody is seen to write rules into pods' network namespaces, which machines would not pass"),
+            vhostSwitch.map { pid, name in
+                .warning(
+                    "vhost-user", "\(name) (process \(pid)) switches frames in user space",
+                    "nobody but the switch looks what a machine sends by vhost-user: have it drop what does not come from "
+                        + "the port's Ethernet and IP addresses, by flows or access lists")
+            }
+                ?? .ok("vhost-user", "no switch in user space is seen, which would have to filter what machines send"),
         ]
     }
 

@@ -87,6 +87,18 @@ struct SandboxEntry: NamedByPod, Sendable {
         return status
     }
 
+    /// ``status()`` with what the kernel has counted.
+    func countedStatus() async throws -> NetworkReport {
+        var status = try status()
+        guard isRunning, let namespace else { return status }
+        // A pod that ends meanwhile has no counters any more.
+        let counters = try? await NetworkNamespace(path: namespace).run { try NetworkBinding().counters() }
+        for index in status.interfaces.indices {
+            status.interfaces[index].dropped = status.interfaces[index].number.flatMap { counters?[$0]?.dropped }
+        }
+        return status
+    }
+
     /// Removes what is left of a pod that has ended. Blocks for up to 5 s.
     func removeIfEnded() throws(CommandFailure) {
         guard record.process != nil, !isRunning else { return }

@@ -100,9 +100,16 @@ import Testing
                 accepted: "at most 1500, which the link has; raise it in the network's configuration")
         ) { try plan([link("net1")], settings("net1: mtu=1501")) }
         let socket = DeviceInformation.vhostUser(path: "/s", mode: .client)
-        var vhost = try settings("net1: tx-ring=1024 queues=256 trust=true")
+        var vhost = try settings("net1: tx-ring=1024 queues=256")
         vhost.devices = ["net1": socket]
         #expect(try plan([], vhost).interfaces.count == 1)
+        // Nobody would heed it.
+        for device in [socket, .vdpa(path: "/dev/vhost-vdpa-0", driver: .vhost, pciAddress: nil)] {
+            var trusted = try settings("net1: trust=true")
+            trusted.devices = ["net1": device]
+            let refusal = #expect(throws: NetworkRefusal.self) { try plan([], trusted) }
+            #expect(refusal?.description.contains("trust is true; accepted: false") == true)
+        }
         #expect(throws: NetworkRefusal.self) { try plan([link("net1")], settings("net1: tx-ring=512")) }
         for field in ["queues=2", "rx-ring=256", "tx-ring=256", "link=down", "trust=true"] {
             var request = try settings("net1: \(field)")

@@ -151,10 +151,10 @@ import Testing
         #expect(notes == ["net1: no root port is free"])
 
         var named = try nic("net1", .up)
-        (named.guestAddress, named.guestName) = ("0000:02:00.0", "enp2s0")
+        (named.guestAddress, named.guestName, named.dropped) = ("0000:02:00.0", "enp2s0", 7)
         let wide = try Rendering.text(InterfaceRow.rows(NetworkReport(interfaces: [named])).rows, as: .wide)
-        #expect(wide.contains("STATE   GUEST PCI      GUEST\n"), "\(wide)")
-        #expect(wide.hasSuffix("up      0000:02:00.0   enp2s0"), "\(wide)")
+        #expect(wide.contains("STATE   GUEST PCI      GUEST    DROPPED\n"), "\(wide)")
+        #expect(wide.hasSuffix("up      0000:02:00.0   enp2s0   7"), "\(wide)")
     }
 
     private func function(_ link: String, _ address: String) throws -> InterfaceReport {
