@@ -63,7 +63,9 @@ struct SwitchNode: SuiteTrait, TestScoping {
     private func withPods(_ ovs: OVS, _ body: @Sendable () async throws -> Void) async throws {
         try await Node.connected { runtime in
             let settings = ["slipway.dev/interfaces": "eth1: mtu=2000"]
-            var a = try await Pod(runtime, "vhost-a", annotations: settings)
+            // As large as they can be.
+            let more = ["slipway.dev/interfaces": "eth1: mtu=2000 rx-ring=1024 tx-ring=1024"]
+            var a = try await Pod(runtime, "vhost-a", annotations: more)
             try await a.start(image: "slipway.local/net-vnf:latest", memory: 400 << 20) { $0.grant(pages: 80) }
             var b = try await Pod(runtime, "vhost-b", annotations: settings)
             try await b.start(image: "slipway.local/net-vnf:latest", memory: 160 << 20)

@@ -44,6 +44,21 @@ import Testing
         }
     }
 
+    @Test func ringsAreAsLargeAsAskedFor() async throws {
+        try await SwitchNode.connected { shared, _ in
+            for (pod, size) in [(shared.a, 1024), (shared.b, 256)] {
+                #expect(try await Place.guest(pod).probe(["rings eth1"]) == ["rings rx \(size) tx \(size)"])
+            }
+            // A switch is tried with a socket like this.
+            let path = String(try report(shared.b, "eth1")?.binding?.split(separator: " ").last ?? "")
+            var information = stat()
+            #expect(stat(path, &information) == 0 && information.st_mode & 0o777 == 0o775, "\(information)")
+            // Who runs such a switch is told that it has to filter.
+            let (_, said) = try Node.command(["check"])
+            #expect(said.contains("switches frames in user space"), "\(said)")
+        }
+    }
+
     @Test func aSwitchThatIsStartedAnewCarriesOn() async throws {
         try await SwitchNode.connected { shared, _ in
             let places = [Place.guest(shared.a), .guest(shared.b)]

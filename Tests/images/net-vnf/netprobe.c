@@ -10,6 +10,7 @@
 //                                            in|out DESTINATION SOURCE vlan=ID|- TYPE LENGTH CHECKSUM HEX…
 //   netprobe frame LINK HEX [COUNT]          sends a frame as it is
 //   netprobe offloads LINK on|off            checksums and segmentation in the link's driver, and in GRO
+//   netprobe rings LINK                      descriptors of the link's queues
 //
 // What is asked for is printed as one line; the exit status is 0 when it came about.
 #define _GNU_SOURCE
@@ -366,6 +367,16 @@ static int offloads(const char *link, bool on) {
     return 0;
 }
 
+static int rings(const char *link) {
+    int fd = check(socket(AF_INET, SOCK_DGRAM, 0), "socket");
+    struct ethtool_ringparam value = {.cmd = ETHTOOL_GRINGPARAM};
+    struct ifreq request = {.ifr_data = (void *)&value};
+    strncpy(request.ifr_name, link, IFNAMSIZ - 1);
+    check(ioctl(fd, SIOCETHTOOL, &request), "rings");
+    printf("rings rx %u tx %u\n", value.rx_pending, value.tx_pending);
+    return 0;
+}
+
 int main(int count, char **words) {
     make_pattern();
     const char *verb = count > 1 ? words[1] : "";
@@ -379,6 +390,7 @@ int main(int count, char **words) {
     if (verb_is("capture", 1)) return capture(words[2], count > 3 ? atoi(words[3]) : 3600);
     if (verb_is("frame", 2)) return frame(words[2], words[3], count > 4 ? atoi(words[4]) : 1);
     if (verb_is("offloads", 2)) return offloads(words[2], !strcmp(words[3], "on"));
+    if (verb_is("rings", 1)) return rings(words[2]);
     printf("netprobe: wrong words; the verbs are listed at the head of netprobe.c\n");
     return 2;
 }
