@@ -132,6 +132,8 @@ final class MachineNetwork: Sendable {
             guard let result = trial.errand.result else { return false }
             state.withLock { $0.trials.removeAll { $0.socket == socket } }
             try refusing(interface, socket, machine) { try result.get() }
+            // Another NIC's socket in the same directory may have been made meanwhile, and the directory closed.
+            try letIn(interface, to: socket, machine)
             return true
         }
         try letIn(interface, to: socket, machine)
