@@ -129,6 +129,7 @@ extension InterfacePlanner {
                 throw refuse("trust", "true", "false; \"trust\" of the SR-IOV network's configuration sets it")
             }
         case .vdpa:
+            if !settings.isUp { throw refuse("link", "down", "up; the carrier is the device's, and QEMU passes it on") }
             if settings.isTrusted {
                 throw refuse("trust", "true", "false; \"trust\" of the SR-IOV network's configuration sets it")
             }

@@ -15,7 +15,7 @@
 /// | `rx-ring` | 256, 512, 1024 | 256 | descriptors of a receive queue; not for a PCI function |
 /// | `tx-ring` | 256, 512, 1024 | 256 | descriptors of a send queue; above 256 for vhost-user alone; not for a PCI function |
 /// | `mtu` | 68 to 65535, not above the link's | the link's | largest packet in bytes |
-/// | `link` | `up`, `down` | `up` | whether the guest sees a carrier; not for a PCI function |
+/// | `link` | `up`, `down` | `up` | whether the guest sees a carrier; not for a PCI function and vDPA |
 /// | `trust` | `true`, `false` | `false` | the guest may send from any Ethernet address and claim any address (VRRP, bridges, nested machines); a PCI function's and vDPA's network sets it, and vhost-user's switch |
 /// | `ports` | `tcp/80`, `udp/53`, `sctp/36412`, separated by commas | all | ports that masquerade sends on to the guest |
 public struct InterfaceSettings: Codable, Equatable, Sendable {

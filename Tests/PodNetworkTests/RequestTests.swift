@@ -104,11 +104,14 @@ import Testing
         vhost.devices = ["net1": socket]
         #expect(try plan([], vhost).interfaces.count == 1)
         // Nobody would heed it.
-        for device in [socket, .vdpa(path: "/dev/vhost-vdpa-0", driver: .vhost, pciAddress: nil)] {
-            var trusted = try settings("net1: trust=true")
-            trusted.devices = ["net1": device]
-            let refusal = #expect(throws: NetworkRefusal.self) { try plan([], trusted) }
-            #expect(refusal?.description.contains("trust is true; accepted: false") == true)
+        let vdpa = DeviceInformation.vdpa(path: "/dev/vhost-vdpa-0", driver: .vhost, pciAddress: nil)
+        for (device, field, found) in [
+            (socket, "trust", "true"), (vdpa, "trust", "true"), (vdpa, "link", "down"),
+        ] {
+            var request = try settings("net1: \(field)=\(found)")
+            request.devices = ["net1": device]
+            let refusal = #expect(throws: NetworkRefusal.self) { try plan([], request) }
+            #expect(refusal?.description.contains("net1: \(field) is \(found); accepted: ") == true)
         }
         #expect(throws: NetworkRefusal.self) { try plan([link("net1")], settings("net1: tx-ring=512")) }
         for field in ["queues=2", "rx-ring=256", "tx-ring=256", "link=down", "trust=true"] {
