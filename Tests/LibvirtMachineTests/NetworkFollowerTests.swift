@@ -24,12 +24,21 @@ import Testing
         private let directory: TemporaryDirectory
         private let log: Log
 
+        /// Who has no address on a link knows no neighbours there.
+        static let otherEnd = "ip link set p0 up; ip addr add 10.88.0.1/24 dev p0"
+
         final class Log: Sendable {
             let lines = Mutex<[String]>([])
             func callAsFunction(_ line: String) { lines.withLock { $0.append(line) } }
         }
 
-        init(settings: String = "", pace: NetworkFollower.Pace = NetworkFollower.Pace()) async throws {
+        /// - Parameters:
+        ///   - setUp: run in the pod before anybody looks.
+        ///   - stale: addresses that the other end believes somewhere else.
+        init(
+            settings: String = "", pace: NetworkFollower.Pace = NetworkFollower.Pace(), setUp: String = "",
+            stale: [String] = []
+        ) async throws {
             (pod, beside) = (try await Self.namespace(), try await Self.namespace())
             let directory = try TemporaryDirectory()
             let state = StateDirectory(path: directory("state"))
@@ -38,8 +47,9 @@ import Testing
             try await pod.run {
                 try RTNetlink().createVeth("eth0", LinkChange(), peer: "p0", LinkChange(), peerNamespace: file)
             }
-            try run("ip link set p0 up", in: beside)
-            try run("ip link set lo up; ip link set eth0 up", in: pod)
+            try run(Self.otherEnd, in: beside)
+            try run("ip link set lo up; ip link set eth0 up; \(setUp)", in: pod)
+            for address in stale { try Self.mislead(beside, about: address) }
             let request = NetworkRequest(settings: try InterfaceSettings.parse(settings))
             let files = NodeNetworkFiles(
                 devices: directory("devices"),
@@ -64,6 +74,20 @@ import Testing
             try await LinuxSystem.Thread.run("unshare") {
                 try check(slipway_unshare(0x4000_0000), "unshare")
                 return try NetworkNamespace(path: "/proc/thread-self/ns/net")
+            }
+        }
+
+        private static func mislead(_ namespace: NetworkNamespace, about address: String) throws {
+            try run("ip neigh replace \(address) lladdr 02:00:00:00:00:99 dev p0 nud stale", in: namespace)
+        }
+
+        /// The other end believes an address somewhere else.
+        func mislead(about address: String) throws { try Self.mislead(beside, about: address) }
+
+        /// Whether the other end comes to know where an address is.
+        func isTold(_ address: String) async throws -> Bool {
+            try await eventually {
+                try !run("ip neigh show \(address) dev p0", in: self.beside).contains("02:00:00:00:00:99")
             }
         }
 
@@ -105,6 +129,28 @@ import Testing
         #expect(await followed.has(.plugged("net1")), "\(followed.story)")
         try run("ip link del net1", in: followed.pod)
         #expect(await followed.has(.unplugged(1)), "\(followed.story)")
+        try await followed.end()
+    }
+
+    /// Neighbours that believe an address elsewhere are told where it is: at the start, and when it comes to a link that the
+    /// guest has, whatever joins them.
+    @Test(arguments: ["", "eth0: binding=macvtap"]) func neighboursAreTold(settings: String) async throws {
+        let followed = try await Followed(
+            settings: settings, setUp: "ip addr add 10.88.0.5/24 dev eth0", stale: ["10.88.0.5"])
+        #expect(try await followed.isTold("10.88.0.5"), "\(followed.story)")
+        try followed.mislead(about: "10.88.0.6")
+        try run("ip addr add 10.88.0.6/24 dev eth0", in: followed.pod)
+        #expect(try await followed.isTold("10.88.0.6"), "\(followed.story)")
+        try followed.mislead(about: "10.88.0.5")
+        try run("ip link del p0", in: followed.beside)
+        let pod = followed.pod.descriptor
+        try await followed.beside.run {
+            try RTNetlink().createVeth("p0", LinkChange(), peer: "eth0", LinkChange(), peerNamespace: pod)
+        }
+        try run(Followed.otherEnd, in: followed.beside)
+        try followed.mislead(about: "10.88.0.5")
+        try run("ip addr add 10.88.0.5/24 dev eth0; ip link set eth0 up", in: followed.pod)
+        #expect(try await followed.isTold("10.88.0.5"), "\(followed.story)")
         try await followed.end()
     }
 
