@@ -14,11 +14,11 @@ import Testing
         let near: String
         let far: String
 
-        /// The numbers of VLANs, in which the other end has 10.NUMBER.0.1.
+        /// The numbers of VLANs, in which the other end has 10.NUMBER.0.1 and fd51:NUMBER::1.
         static let vlans = "42 44"
         static let bridged = "45 46"
 
-        /// nic1 has 10.43.0.1 too; netprobe answers on all addresses.
+        /// nic1 has 10.43.0.1 and fd51:43::1 too; netprobe answers on all addresses.
         init() throws {
             near = try #require(try Lab.table("lab link nic0").first?.first)
             far = try #require(try Lab.table("lab link nic1").first?.first)
@@ -28,12 +28,16 @@ import Testing
                 ip link set \(near) up
                 ip link set \(far) up
                 ip address add 10.43.0.1/24 dev \(far)
+                ip address add fd51:43::1/64 dev \(far) nodad
                 add() {
                     ip link add link $1 name far.$2 type vlan id $2
                     ip address add 10.$2.0.1/24 dev far.$2
+                    ip address add fd51:$2::1/64 dev far.$2 nodad
                     ip link set far.$2 up
                 }
                 for id in \(Self.vlans); do add \(far) $id; done
+                # The pods' bridge, which the first pod would make.
+                ip link show lab >/dev/null 2>&1 || ip link add lab up type bridge
                 for id in \(Self.bridged); do add lab $id; done
                 systemd-run -q --unit netprobe /opt/lab/files/netprobe serve 5201
                 """)
@@ -54,8 +58,9 @@ import Testing
     /// Sends from the node to the guest: datagrams of the largest size, and a text over TCP both ways.
     private func probe(_ address: String, mtu: Int = 1500) throws {
         let netprobe = "/opt/lab/files/netprobe"
-        let datagram = try Lab.run("\(netprobe) udp \(address) 5201 \(mtu - 28)")
-        #expect(datagram == "udp \(mtu - 28) of \(mtu - 28) same\n")
+        let size = mtu - (address.contains(":") ? 48 : 28)
+        let datagram = try Lab.run("\(netprobe) udp \(address) 5201 \(size)")
+        #expect(datagram == "udp \(size) of \(size) same\n")
         let stream = try Lab.run("\(netprobe) tcp \(address) 5201 2000000")
         #expect(stream.contains("up 2000000 of 2000000") && stream.contains("down 2000000 of 2000000"), "\(stream)")
     }
@@ -119,6 +124,71 @@ import Testing
 
                 try await pod.runtime.stopContainer(pod.container, grace: 60)
                 #expect(try await pod.runtime.containerStatus(pod.container).status.exitCode == 0, "it powers off")
+            } catch {
+                Issue.record("\(error); log: \(pod.log)")
+            }
+            try await pod.remove()
+        }
+        try await Lab.expectNothingLeft(since: before)
+    }
+
+    /// An ipvlan hands out frames by IP address, and shares its Ethernet address with the node: a guest's own link-local
+    /// address does not lead to the guest there. A port of a bridge hands out all.
+    @Test func ipvlansAndPortsOfABridgeCarryAGuestsFrames() async throws {
+        try Lab.run("lab import net-vnf", seconds: 300)
+        let before = try Lab.remains()
+        let wire = try Wire()
+        defer { wire.remove() }
+        try await Lab.connected { runtime in
+            var pod = try await LabPod(runtime, "by-address", .systemd)
+            do {
+                let namespace = try pod.network
+                try Lab.run(
+                    """
+                    set -e
+                    ip link add link \(wire.near) name net1 netns \(namespace) type ipvlan mode l2
+                    ip link add link \(wire.near) name net2 address 02:53:4c:00:00:02 netns \(namespace) type vlan id 42
+                    ip -n \(namespace) link add net3 address 02:53:4c:00:00:03 type bridge
+                    ip -n \(namespace) link set net2 master net3
+                    ip -n \(namespace) address add 10.43.0.2/24 dev net1
+                    ip -n \(namespace) address add fd51:43::2/64 dev net1 nodad
+                    ip -n \(namespace) address add 10.42.0.2/24 dev net2
+                    ip -n \(namespace) address add fd51:42::2/64 dev net2 nodad
+                    for link in net1 net2 net3; do ip -n \(namespace) link set $link up; done
+                    """)
+                try await pod.start(image: "net-vnf", memory: 256 << 20, cpus: 1)
+                try pod.expectOnConsole("tiny-vnf: ready")
+                let nics = try reported("by-address")
+                #expect(["net1", "net2", "net3"].map { nics[$0]?[3] } == ["tap", "tap", "tap"], "\(nics)")
+                for (number, far, answers) in [("43", wire.far, false), ("42", "far.42", true)] {
+                    let nic = try await pod.guest("ip -o address | awk '/10.\(number).0.2/ { printf $2 }'")
+                    for (own, other) in [
+                        ("10.\(number).0.2", "10.\(number).0.1"), ("fd51:\(number)::2", "fd51:\(number)::1"),
+                    ] {
+                        try probe(own)
+                        let stream = try await pod.guest("netprobe tcp \(other) 5201 1000000")
+                        #expect(stream.contains("up 1000000 of 1000000"), "\(other): \(stream)")
+                    }
+                    let linkLocal = try await pod.guest(
+                        "ip -6 -o address show dev \(nic) scope link | awk '{ sub(\"/.*\", \"\", $4); printf $4 }'")
+                    let datagrams = "awk '/^Udp6InDatagrams/ { printf $2 }' /proc/net/snmp6"
+                    let before = try await pod.guest(datagrams)
+                    // Somebody answers neighbour solicitations; it may be the node.
+                    let neighbour = try Lab.run(
+                        """
+                        for i in 1 2 3; do echo >/dev/udp/\(linkLocal)%\(far)/5201; sleep 1; done
+                        ip -6 neighbour show dev \(far) to \(linkLocal)
+                        """)
+                    let mac = try await pod.guest("cat /sys/class/net/\(nic)/address").filter { !$0.isWhitespace }
+                    #expect(neighbour.contains(" lladdr \(mac) "), "\(linkLocal)%\(far): \(neighbour)")
+                    let isReached = try await pod.guest(datagrams) != before
+                    #expect(isReached == answers, "\(linkLocal)%\(far)")
+                    let back = try Lab.run("ip -6 -o address show dev \(far) scope link").split(separator: " ")[3]
+                        .prefix { $0 != "/" }
+                    let pong = try await pod.guest("ping -c 3 -W 5 \(back)%\(nic) || true")
+                    #expect(pong.contains(" 0% packet loss") == answers, "\(back)%\(nic): \(pong)")
+                }
+                try Lab.run("slipway verify by-address")
             } catch {
                 Issue.record("\(error); log: \(pod.log)")
             }

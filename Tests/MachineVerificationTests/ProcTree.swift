@@ -61,6 +61,12 @@ struct ProcTree {
         try directory.write("\(Self.pid)/numa_maps", lines.joined(separator: "\n") + "\n")
     }
 
+    /// An open descriptor.
+    func descriptor(_ number: Int, _ target: String) throws {
+        try File.makeDirectory(directory("\(Self.pid)/fd"))
+        guard symlink(target, directory("\(Self.pid)/fd/\(number)")) == 0 else { throw SystemError.last("symlink") }
+    }
+
     /// A version 2 group at `path`, which QEMU's leaf is in.
     func group(_ path: String, _ files: [String: String]) throws -> Cgroup {
         for (name, text) in files { try directory.write("cgroup\(path)/\(name)", "\(text)\n") }

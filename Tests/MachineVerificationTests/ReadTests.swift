@@ -80,6 +80,22 @@ import Testing
         #expect(threads.last?.role == .emulator && threads.last?.cpus == [0, 1, 2, 3, 4, 5, 6, 7])
     }
 
+    @Test func whatItHasOpenIsReadFromProc() throws {
+        let tree = try ProcTree()
+        try tree.status()
+        try tree.numaMaps([])
+        try tree.thread(4242, "qemu-system-x86", cpus: "0")
+        for (number, target) in ["/dev/null", "/dev/net/tun", "socket:[1]", "/dev/net/tun", "/dev/tap7"].enumerated() {
+            try tree.descriptor(number, target)
+        }
+        try tree.directory.write("4242/fdinfo/1", "pos:\t0\nflags:\t0104002\nmnt_id:\t30\niff:\tslw1\n")
+        try tree.directory.write("4242/fdinfo/3", "pos:\t0\niff:\tslw0\n")
+        let machine = try tree.read()
+        #expect(machine.openDevices == ["net/tun", "null"] && machine.openGroups == [])
+        #expect(machine.taps == ["slw0", "slw1"])
+        #expect(machine.connections == [] && machine.network == nil)
+    }
+
     @Test func whatIsNotThereIsSaid() throws {
         let tree = try ProcTree()
         let error = #expect(throws: SystemError.self) { try tree.read() }
