@@ -49,8 +49,8 @@ public struct HostFunction: Codable, Equatable, Sendable {
         SysfsFunction(address, sysfs).links
     }
 
-    /// Gives it the guest's Ethernet address, where its physical function has another one, and takes it from its driver.
-    /// After an error it has its driver again. One that was taken already stays as it is.
+    /// Gives it the guest's Ethernet address at its physical function, and takes it from its driver. After an error it has
+    /// its driver again. One that was taken already stays as it is.
     ///
     /// - Parameters:
     ///   - directory: where the record goes; made when it is not there.
@@ -62,8 +62,9 @@ public struct HostFunction: Codable, Equatable, Sendable {
         recordingIn directory: String, mac: MACAddress? = nil, sysfs: String = "/sys", procfs: String = "/proc",
         log: (String) -> Void = { _ in }
     ) throws(HostFunctionError) {
-        let hasOtherAddress = mac != nil && virtual?.mac != nil && virtual?.mac != mac
-        guard !isFree || hasOtherAddress && !File.exists(file(directory)) else { return }
+        // Also where it has that address already: one of a driver's own choice is forgotten when another driver starts.
+        let wanted = virtual?.mac == nil ? nil : mac
+        guard !isFree || wanted != nil && !File.exists(file(directory)) else { return }
         let bus = SysfsFunction(address, sysfs)
         do {
             try File.makeDirectory(directory)
@@ -73,7 +74,7 @@ public struct HostFunction: Codable, Equatable, Sendable {
         } catch {
             throw .record(address, "\(error)")
         }
-        if let mac, let virtual, hasOtherAddress {
+        if let virtual, let mac = wanted {
             do { try virtual.set(mac, procfs: procfs) } catch {
                 log("PCI function \(address): its address cannot be set at \(virtual.physicalLink): \(error)")
             }

@@ -111,6 +111,12 @@ final class MachineNetwork: Sendable {
     /// Joins a NIC that the guest gets to its link. A switch has been tried before.
     func join(_ interface: InterfacePlan, _ machine: MachinePlan) throws {
         state.withLock { $0.user = machine.user }
+        // libvirt, which opens it, says less of one that is not there.
+        if case .vdpa(let path) = interface.binding, !File.exists(path) {
+            throw NetworkRefusal.device(
+                link: interface.link, found: "\(path), which is not there",
+                accepted: "a vDPA device of this node (vdpa dev show) that the driver vhost_vdpa has")
+        }
         try takeFunction(of: interface)
         let queues = machine.nic(interface.number)?.queues.value ?? 1
         let link = try NetworkBinding().bind(interface, owner: machine.user, multiQueue: queues > 1)

@@ -14,7 +14,7 @@
 /// | `slipway.dev/max-memory` | bytes, or with Ki, Mi, Gi, Ti | up to how much RAM a resize may add to the running machine |
 /// | `slipway.dev/hot-nics` | 0 to 16 | how many NICs can be plugged into the running machine beside those it starts with; 8 unless said |
 /// | `slipway.dev/interfaces` | a line for each NIC | how NICs are joined and set up; read where the pod's networks are planned |
-/// | `slipway.dev/shared-memory` | `true`, `false` | RAM that a vhost-user switch can map, for such NICs that come later; pods that start with one have it |
+/// | `slipway.dev/shared-memory` | `true`, `false` | RAM that a vhost-user switch or a vDPA device can map, for such NICs that come later; pods that start with one have it |
 public struct MachineAnnotations: Codable, Equatable, Sendable {
     /// The prefix of all of them.
     public static let prefix = "slipway.dev/"

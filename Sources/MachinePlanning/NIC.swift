@@ -10,7 +10,7 @@ public enum NICBackend: Codable, Equatable, Sendable {
     /// - Parameter listens: QEMU makes the socket and the switch connects; otherwise the switch has made it, and QEMU
     ///   connects again whenever the switch comes back.
     case vhostUser(path: String, listens: Bool)
-    /// A virtio data path in hardware.
+    /// A virtio data path in hardware, or in a process that plays it.
     ///
     /// - Parameter path: `/dev/vhost-vdpa-N`.
     case vdpa(path: String)
@@ -35,6 +35,16 @@ public enum NICBackend: Codable, Equatable, Sendable {
     var isVhostUser: Bool {
         if case .vhostUser = self { return true }
         return false
+    }
+
+    /// What it is to whom the guest's RAM has to be open; nil: to QEMU and the kernel alone.
+    var sharesMemory: String? {
+        switch self {
+        case .vhostUser: "a vhost-user socket"
+        // The kernel passes no other RAM on to one that a process plays (vhost_vdpa_va_map, drivers/vhost/vdpa.c).
+        case .vdpa: "a vDPA device"
+        case .tap, .macvtap, .hostDevice: nil
+        }
     }
 }
 

@@ -38,10 +38,10 @@ extension MachinePlan {
                 "would be NIC \(link.number) of a machine with \(nicPorts.value) root ports for NICs; remove another "
                     + "one, or start the pod with a larger \(MachineAnnotations.prefix)hot-nics", kind: .exhausted)
         }
-        guard !link.backend.isVhostUser || sharedMemory.value else {
+        if let kind = link.backend.sharesMemory, !sharedMemory.value {
             throw Self.refusal(
                 link,
-                "is a vhost-user socket, and the machine's memory is not shared; start the pod with "
+                "is \(kind), and the machine's memory is not shared; start the pod with "
                     + "\(MachineAnnotations.prefix)shared-memory: \"true\"")
         }
         var plan = self
@@ -156,8 +156,8 @@ extension MachinePlan {
 
     /// Whether processes other than QEMU can map the guest's RAM, which has to be so from the start.
     static func sharedMemory(_ request: MachineRequest) -> Decision<Bool> {
-        if let link = request.links.first(where: \.backend.isVhostUser) {
-            return Decision(true, "the switch behind link \(link.name) reads and writes it")
+        if let link = request.links.first(where: { $0.backend.sharesMemory != nil }) {
+            return Decision(true, "who is behind link \(link.name) reads and writes it")
         }
         return request.annotations.sharedMemory
             ? Decision(true, MachineAnnotations.prefix + "shared-memory") : Decision(false, "nobody reads it but QEMU")

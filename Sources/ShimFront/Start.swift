@@ -58,6 +58,9 @@ extension ShimFront {
             var words = ["-state", directory.path, "-ttrpc-address", ttrpc]
             if arguments.debug { words.append("-debug") }
             var spawn = Spawn(sandboxProgram, words)
+            // Where a node has systemd-machined (Debian's systemd-container), libvirt asks it over the system's bus to move QEMU
+            // into a scope of its own, whatever qemu.conf says, and the container's limits would hold for nobody.
+            spawn.environment.append("DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent")
             spawn.workingDirectory = "/"
             spawn.descriptors = [0: null, 1: null, 2: null, 3: listener]
             if let path = record.networkNamespace {

@@ -26,6 +26,10 @@ enum Lab {
         }
     }
 
+    /// Whether the lab has what QEMU and kernel of Debian 12 have not: SR-IOV, and vDPA in user space.
+    static var hasNewDevices: Bool { getenv("LAB_SUITE").map { String(cString: $0) } == "trixie" }
+    static let newDevices: Comment = "these devices are those of a lab of Debian 13 (LAB_SUITE=trixie)"
+
     /// Runs a body with a connection to CRI of the containerd in the lab.
     static func connected(_ body: (CRIClient) async throws -> Void) async throws {
         try await CRIClient.connected(to: "\(directory)/containerd.sock") { try await body($0) }

@@ -139,8 +139,11 @@ import Testing
 
     // MARK: Memory
 
-    @Test func memoryIsSharedForASwitchAndForNobodyElse() throws {
-        let backend = NICBackend.vhostUser(path: path, listens: false)
+    @Test(arguments: [
+        (NICBackend.vhostUser(path: "/run/switch/port1.sock", listens: false), "a vhost-user socket"),
+        (.vdpa(path: "/dev/vhost-vdpa-0"), "a vDPA device"),
+    ])
+    func memoryIsSharedWithASwitchAndWithNobodyElse(_ backend: NICBackend, _ kind: String) throws {
         #expect(try !plan { $0.links = [link(0)] }.sharedMemory.value)
         #expect(try plan { $0.links = [link(0, backend)] }.sharedMemory.value)
         let asked = try plan { $0.annotations.sharedMemory = true }
@@ -148,7 +151,7 @@ import Testing
         #expect(try asked.adding(link(0, backend)).nics.count == 1)
         #expect(
             refusal { () throws(PlanRefusal) in try plan { _ in }.adding(link(0, backend)) }?.description
-                == "network, link net0: is a vhost-user socket, and the machine's memory is not shared; start the pod "
+                == "network, link net0: is \(kind), and the machine's memory is not shared; start the pod "
                 + "with slipway.dev/shared-memory: \"true\"")
     }
 

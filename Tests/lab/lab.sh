@@ -15,6 +15,7 @@
 #   SLIPWAY_BIN     directory of the programs, installed by runtime-class/install.sh as on any node
 #   LAB_IMAGES      image archives for containerd, with blanks between
 #   LAB_FILES       files that are wanted in /opt/lab/files, with blanks between
+#   LAB_SUITE       of which Debian it is (suite.sh); for `image` too
 #   LAB_COLD        1: boots from the beginning; else the machine goes on from a saved state, taken when it had booted
 #
 # Image and saved state are kept in ${SLIPWAY_CACHE:-/var/cache/slipway-build}/lab under hashes of what goes in.
@@ -26,6 +27,8 @@ repository=$(cd "$here/../.." && pwd)
 cache=${SLIPWAY_CACHE:-/var/cache/slipway-build}/lab
 # shellcheck source=machine.sh
 . "$here/machine.sh"
+# shellcheck source=suite.sh
+. "$here/suite.sh"
 
 fail() { echo "lab.sh: $*" >&2; exit 1; }
 usage() { sed -n '2,8s/^# //p' "$0" >&2; exit 2; }
@@ -71,6 +74,12 @@ runs() { [ -n "$(processes "$1")" ]; }
 monitor() { socat -t "${2:-5}" - "UNIX-CONNECT:$1/monitor.sock"; }
 in_lab() { local lab=$1; shift; ssh "-F$lab/ssh_config" lab "$@"; }
 
+# The QEMU that plays the machine of an image.
+qemu() { # IMAGE
+    [ ! -x "$1/qemu/run" ] || { echo "$1/qemu/run"; return; }
+    command -v qemu-system-x86_64
+}
+
 # Boots in DIR from IMAGE, and returns when ssh answers. Further words are QEMU's.
 boot() { # DIR IMAGE SECONDS [WORD…]
     local lab=$1 image=$2 seconds=$3 port
@@ -78,7 +87,7 @@ boot() { # DIR IMAGE SECONDS [WORD…]
     install -m 600 "$image/id_ed25519" "$lab/id_ed25519"
     cp "$image/known_hosts" "$lab/known_hosts"
     machine "$lab" "$image"
-    qemu-system-x86_64 "${machine[@]}" "$@" 2>"$lab/qemu.log" 9>&- ||
+    "$(qemu "$image")" "${machine[@]}" "$@" 2>"$lab/qemu.log" 9>&- ||
         { cat "$lab/qemu.log" >&2; fail "QEMU does not start"; }
     port=$(echo 'info usernet' | monitor "$lab" | awk '/HOST_FORWARD/ { print $4; exit }')
     [ -n "$port" ] || fail "QEMU does not say which port leads to the lab"
@@ -146,13 +155,15 @@ cached() { # KIND HASH COMMAND…
 }
 
 image() {
-    local hash packages
+    local hash packages files=(image.sh suite.sh initrd-init guest)
+    [ "$suite" = bookworm ] || files+=("guest-$suite" qemu)
+    use_suite "$cache/apt-$suite"
     # shellcheck disable=SC2046 # names of packages hold no blanks
     packages=$("$repository/examples/debian-packages.sh" list $("$here/image.sh" --packages))
     hash=$({
         echo "$packages"
         cd "$here"
-        find image.sh initrd-init guest -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+        find "${files[@]}" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-16)
     cached image "$hash" "$here/image.sh"
 }
@@ -164,7 +175,7 @@ state() { # IMAGE
     hash=$({
         basename "$1"
         cat "$here/machine.sh"
-        qemu-system-x86_64 --version
+        "$(qemu "$1")" --version
         grep -m 1 '^model name' /proc/cpuinfo
         declare -f save_state
     } | sha256sum | cut -c1-16)

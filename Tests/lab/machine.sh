@@ -1,10 +1,11 @@
-# shellcheck shell=bash disable=SC2034,SC2054
-# The lab's machine, read by lab.sh. A saved state belongs to exactly this machine, hence a file of its own.
+# shellcheck shell=bash disable=SC2034,SC2054,SC2154
+# The lab's machine, read by lab.sh after suite.sh. A saved state belongs to exactly this machine, hence a file of its own.
 
 # QEMU's arguments for a machine whose files are in DIR and that boots from IMAGE.
 #   NUMA      two nodes with two CPUs and 4 GiB each
 #   nic0,nic1 an e1000e on each node, behind a root port below an expander bus of that node; wired to each other
 #   IOMMU     intel-iommu, fit for vfio-pci
+#   SR-IOV    an igb on node 1 with seven virtual functions, on the same wire; not with bookworm's QEMU, which has none
 #   KVM       the emulated CPUs have AMD's SVM with nested paging: guests in the lab run under KVM
 #   vdb       what is new to the cached image
 # A kernel with 1 GiB pages: one reserved on each node. 2 MiB pages are reserved when somebody asks (`lab pages`).
@@ -38,5 +39,10 @@ machine() { # DIR IMAGE
         -kernel "$2/vmlinux" -initrd "$2/initrd.img"
         -append "console=ttyS0 quiet panic=1 net.ifnames=0 mitigations=off no_timer_check \
 intel_iommu=on iommu=pt hugepagesz=1G hugepages=0:1,1:1 systemd.show_status=false"
+    )
+    [ "$suite" = bookworm ] || machine+=(
+        -device pcie-root-port,id=port2,bus=expander1,chassis=3
+        -netdev hubport,id=wire2,hubid=0
+        -device igb,id=igb,bus=port2,netdev=wire2,mac=52:54:00:1a:b0:02,romfile=
     )
 }

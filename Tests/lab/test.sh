@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests that need a node with KVM, NUMA nodes, an IOMMU and cgroup v2, in a lab that it starts and ends (lab.sh).
-# test.sh [REGEX]: those tests alone. SLIPWAY_BIN is the directory of the programs.
+# test.sh [REGEX]: those tests alone. SLIPWAY_BIN is the directory of the programs, LAB_SUITE the lab's Debian (suite.sh).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."

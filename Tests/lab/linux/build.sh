@@ -3,7 +3,7 @@
 #
 # Makes images with one of Debian's kernels, booted directly, and an init of busybox:
 #   OUT_DIR/linux.tar       slipway.local/linux:latest, whose init says what it sees of cells, CPUs, pages and the seed
-#   OUT_DIR/function.tar    slipway.local/function:latest, whose init (../function/init) drives the lab's e1000e
+#   OUT_DIR/function.tar    slipway.local/function:latest, whose init (../function/init) drives the lab's functions
 # Their CPUs are emulated by emulated CPUs, hence the fewest modules and nothing initialised that can be left out. Needs
 # no root.
 set -euo pipefail
@@ -54,4 +54,4 @@ image() { # NAME KERNEL_PACKAGE INIT MODULE…
 image linux linux-image-cloud-amd64 "$here/init" virtio_pci virtio_blk isofs
 # The cloud's kernel drives no hardware.
 kernel=$(apt-cache depends linux-image-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
-image function "$kernel" "$here/../function/init" virtio_pci virtio_blk isofs virtio_net e1000e
+image function "$kernel" "$here/../function/init" virtio_pci virtio_blk isofs virtio_net e1000e igbvf
