@@ -15,7 +15,7 @@ final class LibvirtMachine: Machine {
     let serial: FileDescriptor
     let domain: Domain
     let cgroup: Cgroup
-    let logFile: String
+    let log: MachineLog
 
     private struct State {
         var killed = false
@@ -38,7 +38,7 @@ final class LibvirtMachine: Machine {
     private let subscription: Mutex<Subscription?> = Mutex(nil)
 
     init(
-        process: LinuxSystem.Process, serial: FileDescriptor, domain: Domain, cgroup: Cgroup, logFile: String,
+        process: LinuxSystem.Process, serial: FileDescriptor, domain: Domain, cgroup: Cgroup, log: MachineLog,
         plan: MachinePlan, directory: StateDirectory, root: String, overhead: UInt64
     ) throws {
         self.plan = Mutex(plan)
@@ -50,7 +50,7 @@ final class LibvirtMachine: Machine {
         self.serial = serial
         self.domain = domain
         self.cgroup = cgroup
-        self.logFile = logFile
+        self.log = log
         stopped = try FileDescriptor.event()
         let subscription = try domain.onLifecycle { [weak self] event in self?.observe(event) }
         self.subscription.withLock { $0 = subscription }
@@ -86,6 +86,11 @@ final class LibvirtMachine: Machine {
     }
 
     private func waitForEnd() {
+        // What makes QEMU complain may go on doing so.
+        var pause: Int32 = 5000
+        while (try? process.waitForEnd(milliseconds: pause)) == false {
+            pause = (try? log.bound()) == true ? 500 : 5000
+        }
         let status = (try? process.wait()) ?? .signaled(SIGKILL)
         let metrics = try? cgroup.metrics()
         let wasKilled = state.withLock { state in
@@ -99,7 +104,7 @@ final class LibvirtMachine: Machine {
         let exit =
             wasKilled
             ? MachineExit(status: 137, reason: "killed")
-            : state.withLock { Self.exit(status, $0, oomKills: oomKills, log: logFile) }
+            : state.withLock { Self.exit(status, $0, oomKills: oomKills, log) }
         let waiters = state.withLock { state in
             state.exit = exit
             defer { state.waiters = [] }
@@ -128,16 +133,15 @@ final class LibvirtMachine: Machine {
     }
 
     private static func exit(
-        _ status: LinuxSystem.Process.Status, _ state: State, oomKills: UInt64, log: String
+        _ status: LinuxSystem.Process.Status, _ state: State, oomKills: UInt64, _ log: MachineLog
     ) -> MachineExit {
         if state.crashed { return MachineExit(status: 70, reason: "the guest's kernel panicked") }
         if state.shutdown { return MachineExit(status: 0, reason: "the guest powered off") }
         if status == .signaled(SIGKILL) && oomKills > 0 {
             return MachineExit(status: 137, outOfMemory: true, reason: "QEMU was killed by the kernel: out of memory")
         }
-        let lines = ((try? File.text(log)) ?? "").split(separator: "\n")
-        let last = lines.last { !$0.contains("terminating on signal") && !$0.hasPrefix("20") } ?? "nothing in its log"
-        return MachineExit(status: 71, reason: "QEMU ended by itself (\(status)): \(last)")
+        return MachineExit(
+            status: 71, reason: "QEMU ended by itself (\(status)): \(log.reason ?? "nothing in its log")")
     }
 
     func ended() async -> MachineExit {

@@ -244,7 +244,7 @@ public actor LibvirtMachineHost: MachineHost {
             try claims.hold(plan, by: processIdentity, log: log)
             let machine = try LibvirtMachine(
                 process: process, serial: try UnixSocket.connect(directory.serial), domain: domain, cgroup: cgroup,
-                logFile: "\(directory.libvirt)/log/qemu/\(plan.name).log", plan: plan, directory: directory,
+                log: MachineLog("\(directory.libvirt)/log/qemu/\(plan.name).log"), plan: plan, directory: directory,
                 root: root, overhead: configuration.overhead)
             traces.machine = machine
             traces.follower = try NetworkFollower(

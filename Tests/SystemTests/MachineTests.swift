@@ -168,6 +168,15 @@ import Testing
             let silent = try Spawn("/usr/bin/curl", ["-s", "-m", "1", "http://\(try await pod.address)/"]).run()
             #expect(silent.status != .exited(0))
             #expect(try Node.ctr("task", "resume", pod.container).status == .exited(0))
+
+            // QEMU appends to its log: what comes after it was emptied begins at its start.
+            let logs = "\(pod.state.libvirt)/log/qemu"
+            let log = "\(logs)/\(try #require(try File.list(logs).first { $0.hasSuffix(".log") }))"
+            let qemu = try #require(try pod.record.machine?.process?.pid)
+            let flags = try File.text("/proc/\(qemu)/fdinfo/2").split(separator: "\n").first { $0.hasPrefix("flags:") }
+            #expect((Int32(flags?.split(separator: "\t").last ?? "", radix: 8) ?? 0) & O_APPEND != 0, "\(flags ?? "")")
+            try FileDescriptor.open(log, O_WRONLY | O_APPEND).write([UInt8](repeating: 0x78, count: 2 << 20))
+            #expect(try await eventually { try File.read(log, limit: 4 << 20).count < 1 << 20 })
             let page = try Spawn("/usr/bin/curl", ["-s", "-m", "10", "http://\(try await pod.address)/"]).run()
             #expect(page.status == .exited(0))
         }
