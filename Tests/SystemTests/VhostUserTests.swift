@@ -71,6 +71,10 @@ import Testing
                     }
                     #expect(hasNoCarrier, "\(place) without a switch, round \(round)")
                 }
+                let verified = try Node.command(["verify"])
+                #expect(verified.status == .exited(3), "\(verified)")
+                #expect(
+                    verified.output.components(of: "found not connected; the switch does not run") == 2, "\(verified)")
                 try shared.ovs.run("start")
                 for place in places { try await expectPing(place, Self.bridge, "after new start \(round)") }
             }
