@@ -92,7 +92,7 @@ import Testing
         try await withPod("killed", .systemd) { pod in
             let qemu = try pod.qemu
             try Lab.run("kill -KILL $(ps -o ppid= -p \(qemu))")
-            let ended = try await eventually(within: .seconds(60)) {
+            let ended = try await eventually(within: .seconds(60), every: .milliseconds(200)) {
                 try await pod.runtime.containerStatus(pod.container).status.state == .containerExited
             }
             #expect(ended, "containerd does not see that the sandbox has gone")

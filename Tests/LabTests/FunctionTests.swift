@@ -50,7 +50,7 @@ import Testing
             try Lab.run("kill -KILL $(ps -o ppid= -p \(pod.qemu))")
             let runtime = pod.runtime
             let container = pod.container
-            let ended = try await eventually(within: .seconds(60)) {
+            let ended = try await eventually(within: .seconds(60), every: .milliseconds(200)) {
                 try await runtime.containerStatus(container).status.state == .containerExited
             }
             #expect(ended, "containerd does not see that the sandbox has gone")

@@ -59,7 +59,7 @@ import Testing
 
                 try await pod.guest("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &")
                 let container = pod.container
-                let ended = try await eventually(within: .seconds(30)) {
+                let ended = try await eventually(within: .seconds(30), every: .milliseconds(200)) {
                     try await runtime.containerStatus(container).status.state == .containerExited
                 }
                 #expect(ended)

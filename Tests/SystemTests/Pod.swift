@@ -98,9 +98,8 @@ struct Pod: Sendable {
 
     /// Waits for the end; its exit code.
     func exitCode(within deadline: Duration = .seconds(30)) async throws -> Int32? {
-        let ended = try await eventually(within: deadline) {
-            try await Task.sleep(for: .milliseconds(200))
-            return (try? await status.state) == .containerExited
+        let ended = await eventually(within: deadline, every: .milliseconds(200)) {
+            (try? await status.state) == .containerExited
         }
         return ended ? try await status.exitCode : nil
     }
