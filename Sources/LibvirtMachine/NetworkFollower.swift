@@ -100,11 +100,7 @@ extension NetworkFollower {
         /// When the guest was asked to let go of a NIC, by number.
         private var leaving: [Int: Int64] = [:]
         private var failures: [String: Failure] = [:]
-        /// Until when the guest's agent is asked for a NIC, by number.
-        private var unconfirmed: [Int: Int64] = [:]
-        /// What the agent is being asked.
-        private var question: Errand<[String: [String]]>?
-        private var guestNames: [Int: String] = [:]
+        private var names: GuestNames
         private var reported: NetworkReport?
         private var seed: Seed?
 
@@ -122,6 +118,7 @@ extension NetworkFollower {
 
         init(_ follower: NetworkFollower, _ seed: Seed?) {
             (self.follower, self.seed) = (follower, seed)
+            names = GuestNames(follower.machine, answered: follower.answered, pace: follower.pace.confirmation)
             do { changes = try DirectoryChanges() } catch {
                 follower.log("the node's files cannot be watched, and are looked at once a second: \(error)")
             }
@@ -173,7 +170,7 @@ extension NetworkFollower {
 
         /// When something is to be done; nil: when something happens.
         private var due: Int64? {
-            var times = Array(unconfirmed.isEmpty || question != nil ? [] : [nextConfirmation])
+            var times = names.due.map { [$0] } ?? []
             if let changedSince { times.append(min(lastChange + pace.settle, changedSince + pace.patience)) }
             times += waiting.values.map { $0 + pace.readiness }
             if changes == nil { times.append(lastLook + pace.round) }
@@ -185,7 +182,6 @@ extension NetworkFollower {
             // Whatever is due, the namespace is not read without a pause.
             return times.min().map { max($0, lastLook + pace.settle) }
         }
-        private var nextConfirmation: Int64 = 0
 
         // MARK: Looking
 
@@ -222,16 +218,16 @@ extension NetworkFollower {
         /// What is to be done although the guest has what the plan says: what failed and may be done by half, and the carrier
         /// of NICs whose link was away for a moment.
         private mutating func unfinished(besides steps: [NetworkStep], _ plan: NetworkPlan) -> [NetworkStep] {
-            var links = Set(steps.compactMap(\.link))
+            let links = Set(steps.compactMap(\.link))
             var unfinished: [NetworkStep] = []
-            for (link, failure) in failures where !links.contains(link) {
+            for (link, failure) in failures {
                 guard let step = failure.step else { continue }
-                guard let again = step.again(for: plan) else {
+                if let again = step.again(for: plan) {
+                    // Another step of the link that succeeds does not finish this one.
+                    if !steps.contains(again) { unfinished.append(again) }
+                } else if !links.contains(link) {
                     failures[link] = nil
-                    continue
                 }
-                unfinished.append(again)
-                links.insert(link)
             }
             for nic in plan.interfaces where absent[nic.number] != nil && !links.contains(nic.link) {
                 unfinished.append(.setLink(nic))
@@ -371,8 +367,7 @@ extension NetworkFollower {
             try follower.machine.plug(nic, into: network)
             pluggedIn.insert(nic.number)
             failures[nic.link] = nil
-            unconfirmed[nic.number] = now + pace.confirmation.longest
-            nextConfirmation = now
+            names.want(nic.number, now)
             announce([nic])
             follower.log("NIC \(nic.link): plugged in as number \(nic.number), \(nic.mac)")
             follower.tell(nic.link, .plugged)
@@ -436,8 +431,7 @@ extension NetworkFollower {
                 pluggedIn.remove(nic.number)
                 reconnecting[nic.number] = nil
                 absent[nic.number] = nil
-                unconfirmed[nic.number] = nil
-                guestNames[nic.number] = nil
+                names.forget(nic.number)
                 do { try network.release(nic) } catch {
                     follower.log("NIC \(nic.link): left the guest, but \(error)")
                 }
@@ -467,33 +461,12 @@ extension NetworkFollower {
             }
         }
 
-        // MARK: The guest's view
+        // MARK: Telling
 
-        /// Asks the guest's agent whether it sees its new NICs.
+        /// Takes note of what the guest calls its NICs.
         private mutating func confirm(_ now: Int64) {
-            if let answer = question?.result {
-                question = nil
-                note((try? answer.get()) ?? [:], now)
-            }
-            guard !unconfirmed.isEmpty, question == nil, now >= nextConfirmation else { return }
-            nextConfirmation = now + pace.confirmation.interval
-            let machine = follower.machine
-            question = try? Errand("guest-agent", done: follower.answered) { try machine.guestInterfaces() }
-        }
-
-        /// - Parameter names: the guest's NICs by Ethernet address.
-        private mutating func note(_ names: [String: [String]], _ now: Int64) {
-            for nic in network.plan.interfaces where guestNames[nic.number] == nil {
-                // NICs may have one address, as VLANs of one link have: the guest names them in their order.
-                let candidates = (names["\(nic.mac)"] ?? []).filter { !guestNames.values.contains($0) }
-                let twins = network.plan.interfaces.count { $0.mac == nic.mac && guestNames[$0.number] == nil }
-                if candidates.count >= twins, let name = candidates.first {
-                    guestNames[nic.number] = name
-                    unconfirmed[nic.number] = nil
-                    follower.log("NIC \(nic.link): the guest has it as \(name)")
-                }
-            }
-            unconfirmed = unconfirmed.filter { $0.value > now }
+            guard let named = names.look(network.plan.interfaces, now) else { return }
+            for nic in named { follower.log("NIC \(nic.link): the guest has it as \(names[nic.number] ?? "")") }
             report()
         }
 
@@ -511,7 +484,7 @@ extension NetworkFollower {
                     }
                 return InterfaceReport(
                     nic, state: state, guestAddress: machine.nic(nic.number)?.pciAddress,
-                    guestName: guestNames[nic.number])
+                    guestName: names[nic.number])
             }
             for (link, failure) in failures.sorted(by: { $0.key < $1.key })
             where !nics.contains(where: { $0.link == link }) {

@@ -79,12 +79,7 @@ public struct NetworkBinding: Sendable {
     }
 
     /// What the guest has sent, and how much of it was dropped because it did not speak in its own name, or because the
-    /// pod's link was down. Since the TAP was made; nil when there is none.
-    public func counters(tap name: String) throws(SystemError) -> FrameCounters? {
-        try counters().first { $0.key == OwnLink.number(tap: name) }?.value
-    }
-
-    /// ``counters(tap:)`` of every NIC that has them, by the NIC's number.
+    /// pod's link was down, by the NIC's number. Since its TAP or macvtap was made; nothing of NICs that have none.
     public func counters() throws(SystemError) -> [Int: FrameCounters] {
         let arrivals = try netlink.arrivalCounters()
         var counters: [Int: FrameCounters] = [:]

@@ -65,7 +65,7 @@ import Testing
         for frame in [spoofed, tagged, other, SpoofingTests.last] { try send(frame, guest) }
         let came = try capture.receive(until: SpoofingTests.last)
         #expect(came.last == SpoofingTests.last && !came.contains(spoofed) && !came.contains(other))
-        let counters = try await lab.pod.run { try NetworkBinding().counters(tap: "slw0") }
+        let counters = try await lab.pod.run { try NetworkBinding().counters()[0] }
         #expect(counters?.dropped == 3)
 
         guest.close()
@@ -108,7 +108,7 @@ import Testing
         let other = Frames.ethernet(from: "02:00:00:00:00:07", type: 0x88b5, [UInt8](repeating: 4, count: 46))
         for frame in [other, own] { try send(frame, guest) }
         #expect(try capture.receive(until: own).filter { [own, other].contains($0) } == [own])
-        let counters = try await lab.pod.run { try NetworkBinding().counters(tap: plan.tap) }
+        let counters = try await lab.pod.run { try NetworkBinding().counters()[plan.number] }
         #expect(counters?.dropped == 1)
         guest.close()
         try await lab.unbindAll()

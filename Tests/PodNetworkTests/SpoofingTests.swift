@@ -26,7 +26,7 @@ import Testing
         let capture = try await Capture("p0", in: lab.gateway)
         for frame in frames + [Self.last] { try guest.send(frame) }
         let came = Set(try capture.receive(until: Self.last).map { untagged($0) })
-        let counters = try await lab.pod.run { try NetworkBinding().counters(tap: "slw0") }
+        let counters = try await lab.pod.run { try NetworkBinding().counters()[0] }
         #expect(counters?.frames == UInt64(frames.count + 1))
         return (
             Set(frames.indices.filter { came.contains(untagged(frames[$0])) }), counters?.dropped ?? .max
@@ -185,7 +185,7 @@ import Testing
         try shell("ip link set eth0 down", in: lab.pod)
         let before = try shell("grep ^Icmp6OutMsgs /proc/net/snmp6; grep ^Ip: /proc/net/snmp", in: lab.pod)
         for frame in (Self.ethernet + Self.arp + Self.discovery).map(\.frame) { try guest.send(frame) }
-        let counters = try await lab.pod.run { try NetworkBinding().counters(tap: "slw0") }
+        let counters = try await lab.pod.run { try NetworkBinding().counters()[0] }
         #expect(counters?.dropped == counters?.frames)
         #expect(try shell("grep ^Icmp6OutMsgs /proc/net/snmp6; grep ^Ip: /proc/net/snmp", in: lab.pod) == before)
     }
